@@ -1,0 +1,16 @@
+//! The face of `node-red-cluster-core` to Node.js: conversion, threads, nothing else.
+//!
+//! # Layout
+//! - `cluster`: the handle on the cluster that `node/storage.js` holds
+//! - `cli`: the command line, which runs in a Node.js process so that one artefact ships
+//! - `promise`: a future becomes a JavaScript promise, an error a JavaScript error with its code
+//! - `runtime`: the one runtime of the process
+//! - `logging`: log lines reach JavaScript
+//!
+//! Every export catches unwinding: a panic becomes an error, and Node.js goes on.
+
+mod cli;
+mod cluster;
+mod logging;
+mod promise;
+mod runtime;

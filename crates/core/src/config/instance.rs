@@ -1,0 +1,82 @@
+//! What one instance of Node-RED is told to be.
+
+use std::time::Duration;
+
+use super::ConnectionConfig;
+
+/// What [`super::parse`] returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The checked configuration.
+    pub config: Config,
+    /// Sentences for the log, one for each thing that works but is probably not what was meant.
+    /// Without secrets.
+    pub warnings: Vec<String>,
+}
+
+/// The configuration of one instance, every value checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Who this instance is.
+    pub role: Role,
+    /// First part of every key. Ends with `:`.
+    pub key_prefix: String,
+    /// Channel that announces a new revision of the flows.
+    pub update_channel: String,
+    /// Channel that announces a change of the installed palette packages.
+    pub package_channel: String,
+    /// Channel of forwarded debug messages.
+    pub debug_channel: String,
+    /// Whether the admin publishes its palette packages and workers install them.
+    pub sync_packages: bool,
+    /// Whether large values are stored compressed.
+    pub compression: Compression,
+    /// Lifetime of editor sessions, in whole seconds.
+    pub session_ttl: Duration,
+    /// Limit of one context operation.
+    pub timeout: Duration,
+    /// Presence of this instance.
+    pub monitoring: Monitoring,
+    /// Where the store is and how it is reached.
+    pub connection: ConnectionConfig,
+}
+
+/// Who an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Has the editor and saves the flows.
+    Admin,
+    /// Runs the flows that the admin saved.
+    Worker,
+}
+
+impl Role {
+    /// The word in `settings.js`, in presence records and in `cluster.type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+/// Whether values over 1 KB are compressed when they are written. Both kinds are always read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Values are stored as they are.
+    Off,
+    /// Values over 1 KB are stored compressed.
+    On,
+}
+
+/// How an instance shows that it is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Whether it does so at all.
+    pub enabled: bool,
+    /// Time from one heartbeat to the next.
+    pub heartbeat_interval: Duration,
+    /// Time after a heartbeat at which the instance counts as gone. Longer than
+    /// `heartbeat_interval`.
+    pub heartbeat_ttl: Duration,
+}

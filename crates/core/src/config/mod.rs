@@ -1,0 +1,47 @@
+//! The configuration of an instance: from what an operator wrote to what the rest of this crate
+//! uses.
+//!
+//! [`parse`] takes the `valkey` block of `settings.js`, as JSON text, and the process environment.
+//! It returns a [`Config`] in which every value has been checked, or a [`ConfigError`] that says
+//! which option is wrong and what to do about it. Nothing here does IO, and nothing here depends on
+//! the rest of the crate.
+//!
+//! Connection options carry the names that ioredis gives them, because operators paste them. What
+//! has no meaning here is accepted; what looks like a slip of the pen is reported among the
+//! warnings.
+//!
+//! # Layout
+//!
+//! Values, in the order in which they contain each other:
+//! - `instance`: [`Config`], [`Role`], [`Monitoring`], [`Compression`]
+//! - `connection`: [`ConnectionConfig`], [`Topology`] and the addresses in it
+//! - `tls`: [`TlsConfig`], [`Verify`]
+//! - `secret`: [`Secret`], [`SecretBytes`], which no message ever shows
+//! - `error`: [`ConfigError`]
+//!
+//! Reading, from JSON to those values:
+//! - `options`: the table of all options; `nearest`: the right name of a misspelt one
+//! - `read`: [`parse`] and [`parse_connection`], on top of
+//!   - `instance`, `connection`: the two halves of a block; `tls`, `address`: parts of the latter
+//!   - `written`: connection options of one source and how sources are laid over each other
+//!   - `url`, `environment`: the sources besides the block
+//!   - `source`, `value`: options of one source by name, and one JSON value as JavaScript sends it
+
+mod connection;
+mod error;
+mod instance;
+mod nearest;
+mod options;
+mod read;
+mod secret;
+mod tls;
+
+pub use connection::{ConnectionConfig, Endpoint, Family, HostPort, SentinelConfig, Topology};
+pub use error::ConfigError;
+pub use instance::{Compression, Config, Monitoring, Parsed, Role};
+pub use options::{
+    ADDRESS_OPTIONS, KnownOption, MONITORING_OPTIONS, OPTIONS, Purpose, TLS_OPTIONS,
+};
+pub use read::{parse, parse_connection};
+pub use secret::{Secret, SecretBytes};
+pub use tls::{TlsConfig, Verify};

@@ -1,0 +1,100 @@
+//! Whatever is written, parsing ends in a result, and no message shows a secret.
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{environment, parse, parse_connection};
+use crate::config::{ADDRESS_OPTIONS, MONITORING_OPTIONS, OPTIONS, TLS_OPTIONS};
+
+const SECRET: &str = "hunter2";
+
+/// Values near to what is meant, mixed with any text and number.
+fn leaf() -> impl Strategy<Value = Value> {
+    let typical = [
+        json!("admin"),
+        json!("redis://u:p@h:1/2?db=%"),
+        json!("redis+sentinel://a,[::1]:5/g/1"),
+        json!("unix:///s"),
+        json!("::1"),
+        json!("[::1]:6379"),
+        json!({"$type": "function"}),
+        json!({"$type": "buffer", "base64": "LS0tLS1CRUdJTiA="}),
+        json!({"$type": "number", "text": "NaN"}),
+        json!({"$type": 5}),
+        json!("-----BEGIN CERTIFICATE-----\n"),
+    ];
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0..70_000_i64).prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        "[a-z+]{0,6}://[a-z:@/?#%\\[\\],&=0-9]{0,20}".prop_map(Value::from),
+        prop::sample::select(typical.to_vec()),
+    ]
+}
+
+/// Known names, mixed with any text.
+fn name() -> impl Strategy<Value = String> {
+    let known: Vec<String> = [OPTIONS, MONITORING_OPTIONS, TLS_OPTIONS, ADDRESS_OPTIONS]
+        .iter()
+        .flat_map(|table| table.iter().map(|option| option.name.to_owned()))
+        .collect();
+    prop_oneof![8 => prop::sample::select(known), 1 => ".{0,12}"]
+}
+
+fn block() -> impl Strategy<Value = Value> {
+    let value = leaf().prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            btree_map(name(), inner, 0..4).prop_map(|map| map.into_iter().collect()),
+        ]
+    });
+    btree_map(name(), value, 0..8).prop_map(|map| map.into_iter().collect())
+}
+
+proptest! {
+    #[test]
+    fn any_block_is_parsed_or_refused(mut block in block(), as_worker in any::<bool>()) {
+        if as_worker {
+            block["role"] = json!("worker");
+        }
+        if let Ok(parsed) = parse(&block.to_string(), &environment(&[])) {
+            let config = parsed.config;
+            prop_assert!(config.key_prefix.ends_with(':') && config.key_prefix.len() > 1);
+            prop_assert!(config.monitoring.heartbeat_ttl > config.monitoring.heartbeat_interval);
+            prop_assert!(config.connection.database >= 0);
+            prop_assert!(!config.timeout.is_zero() && !config.session_ttl.is_zero());
+        }
+    }
+
+    #[test]
+    fn any_text_is_parsed_or_refused(text in ".{0,40}") {
+        let lookup = |name: &str| (name == "VALKEY_URL").then(|| format!("valkey://{text}"));
+        let _ = parse(&text, &lookup);
+        let _ = parse_connection(&Value::Null, &lookup);
+    }
+
+    #[test]
+    fn no_secret_is_shown(
+        mut block in block(),
+        before in "[a-z:@/?#%]{0,6}",
+        after in "[a-z:@/?#%&=.0-9]{0,8}",
+        path in "[a-z0-9:@/?#&=.]{0,8}",
+    ) {
+        let password = format!("{before}{SECRET}{after}");
+        block["role"] = json!("worker");
+        for option in ["password", "sentinelPassword", "passwrod"] {
+            block[option] = json!(password);
+        }
+        block["url"] = json!(format!("redis://user:{password}@{path}"));
+        block["tls"] = json!({"key": password, "passphrase": password});
+        for end in ["host", "tls", "none"] {
+            block.as_object_mut().map(|options| options.remove(end));
+            let said = format!("{:?}", parse(&block.to_string(), &environment(&[])));
+            prop_assert!(!said.contains(SECRET), "{said}");
+        }
+    }
+}

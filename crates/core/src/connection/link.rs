@@ -1,0 +1,336 @@
+//! One supervised command link: connects, notices its end, reconnects with backoff, forever.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::backoff::Backoff;
+use super::closed;
+use super::greeting::{Driver, Greeter};
+use super::stream::Connector;
+use crate::config::ConnectionConfig;
+use crate::error::{Code, Error, Result};
+
+/// A PING goes out this often on an open link, because nothing else notices a half-open peer.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// While the store is away, the log is reminded this often.
+const REMIND: Duration = Duration::from_secs(30);
+
+/// A connection that ends sooner than this belongs to the outage before it, which spares the server
+/// and the log.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The longest pause after such a connection: it did connect, so the store may serve again any moment.
+const UNSETTLED_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a link is doing.
+#[derive(Clone)]
+pub(super) enum State {
+    /// Not connected; the reason is that of the last attempt.
+    Down { reason: Option<Error> },
+    /// Connected; the epoch grows with each connect.
+    Up {
+        connection: MultiplexedConnection,
+        epoch: u64,
+    },
+    /// Waiting cannot help: the configuration is wrong.
+    Refused { error: Error },
+    /// Closed by this process.
+    Closed,
+}
+
+/// Why a connection is given up although it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It did not answer.
+    Silent,
+    /// It leads to a server that is no longer the master, but answers.
+    NotMaster,
+}
+
+/// A handle on the supervised link.
+#[derive(Debug)]
+pub(super) struct Link {
+    state: watch::Receiver<State>,
+    epochs: watch::Receiver<u64>,
+    suspect: watch::Sender<Suspect>,
+}
+
+/// The newest connection that somebody wants to be given up.
+#[derive(Debug, Clone, Copy)]
+struct Suspect {
+    epoch: u64,
+    doubt: Doubt,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            State::Down { .. } => "Down",
+            State::Up { .. } => "Up",
+            State::Refused { .. } => "Refused",
+            State::Closed => "Closed",
+        })
+    }
+}
+
+impl Link {
+    /// Starts the supervisor on the current runtime; `ping_limit` is how long a heartbeat may take.
+    pub(super) fn start(
+        connector: Arc<Connector>,
+        config: ConnectionConfig,
+        name: String,
+        ping_limit: Duration,
+        stopped: watch::Receiver<bool>,
+    ) -> Self {
+        let (state_sender, state) = watch::channel(State::Down { reason: None });
+        let (epoch_sender, epochs) = watch::channel(0);
+        let (suspect, suspected) = watch::channel(Suspect {
+            epoch: 0,
+            doubt: Doubt::Silent,
+        });
+        let supervisor = Supervisor {
+            place: config.describe(),
+            greeter: Greeter::new(connector, config, name.clone()),
+            name,
+            ping_limit,
+            state: state_sender,
+            epochs: epoch_sender,
+            suspected,
+            retired: JoinSet::new(),
+            reported: None,
+        };
+        tokio::spawn(supervisor.run(stopped));
+        Self {
+            state,
+            epochs,
+            suspect,
+        }
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    pub(super) fn epochs(&self) -> watch::Receiver<u64> {
+        self.epochs.clone()
+    }
+
+    /// The open connection and its epoch, which is newer than `past_epoch`; waits for it up to `limit`.
+    pub(super) async fn connected(
+        &self,
+        limit: Duration,
+        past_epoch: u64,
+    ) -> Result<(MultiplexedConnection, u64)> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| match state {
+            State::Down { .. } => false,
+            State::Up { epoch, .. } => *epoch > past_epoch,
+            State::Refused { .. } | State::Closed => true,
+        });
+        let outcome = tokio::time::timeout(limit, settled).await;
+        match outcome {
+            Ok(Ok(settled)) => match &*settled {
+                State::Up { connection, epoch } => Ok((connection.clone(), *epoch)),
+                State::Refused { error } => Err(error.clone()),
+                State::Down { .. } | State::Closed => Err(closed()),
+            },
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => Err(match self.state() {
+                State::Down {
+                    reason: Some(reason),
+                } => reason,
+                _ => Error::new(
+                    Code::StoreUnreachable,
+                    format!("the store did not answer within {} ms", limit.as_millis()),
+                ),
+            }),
+        }
+    }
+
+    /// Asks for a new connection where the one of this epoch is still in use.
+    pub(super) fn distrust(&self, epoch: u64, doubt: Doubt) {
+        self.suspect.send_if_modified(|latest| {
+            let newer = epoch > latest.epoch;
+            if newer {
+                *latest = Suspect { epoch, doubt };
+            }
+            newer
+        });
+    }
+}
+
+struct Supervisor {
+    greeter: Greeter,
+    /// Where the store is looked for, for the log.
+    place: String,
+    name: String,
+    ping_limit: Duration,
+    state: watch::Sender<State>,
+    epochs: watch::Sender<u64>,
+    suspected: watch::Receiver<Suspect>,
+    /// Connections that are no longer used but may still answer what was sent on them.
+    retired: JoinSet<()>,
+    /// When the log last heard of an outage, unless a settled connection came after it.
+    reported: Option<Instant>,
+}
+
+impl Supervisor {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.keep_connected() => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+        self.state.send_replace(State::Closed);
+    }
+
+    async fn keep_connected(&mut self) {
+        let mut backoff = Backoff::default();
+        let mut epoch = 0;
+        let mut outage: Option<Outage> = None;
+        loop {
+            match self.greeter.connect().await {
+                Ok((connection, driver)) => {
+                    epoch += 1;
+                    let connected = Instant::now();
+                    self.report_connected(outage.take());
+                    self.state.send_replace(State::Up {
+                        connection: connection.clone(),
+                        epoch,
+                    });
+                    self.epochs.send_replace(epoch);
+                    let reason = self.live(connection, epoch, driver).await;
+                    let settled = connected.elapsed() >= SETTLED;
+                    if settled {
+                        backoff.reset();
+                        self.reported = None;
+                    }
+                    self.report_outage(&mut outage, &reason);
+                    self.state.send_replace(State::Down {
+                        reason: Some(reason),
+                    });
+                    if !settled {
+                        tokio::time::sleep(backoff.next_pause().min(UNSETTLED_PAUSE)).await;
+                    }
+                }
+                Err(error) => {
+                    self.report_outage(&mut outage, &error);
+                    // Before the first connect a refusal is a wrong setting; later it may be a
+                    // password being rotated, and an application that runs must not give up.
+                    let refused = epoch == 0 && cannot_heal(&error);
+                    self.state.send_replace(if refused {
+                        State::Refused { error }
+                    } else {
+                        State::Down {
+                            reason: Some(error),
+                        }
+                    });
+                    tokio::time::sleep(backoff.next_pause()).await;
+                }
+            }
+        }
+    }
+
+    /// Lives with an open connection until it ends, and says why it ended.
+    async fn live(
+        &mut self,
+        mut connection: MultiplexedConnection,
+        epoch: u64,
+        mut driver: Driver,
+    ) -> Error {
+        let limit = self.ping_limit;
+        let heartbeat = async move {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                let ping = redis::cmd("PING");
+                match tokio::time::timeout(limit, ping.exec_async(&mut connection)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Error::from(error),
+                    Err(_) => return silent(limit),
+                }
+            }
+        };
+        let suspected = async {
+            let suspect = self.suspected.wait_for(|suspect| suspect.epoch >= epoch);
+            // Without a handle left nobody waits for an answer, and the link is about to end.
+            suspect.await.map_or(Doubt::Silent, |suspect| suspect.doubt)
+        };
+        let doubt = tokio::select! {
+            () = &mut driver => return lost("the connection was closed by the store or the network"),
+            error = heartbeat => return error,
+            doubt = suspected => doubt,
+        };
+        match doubt {
+            Doubt::Silent => lost("the server did not answer"),
+            Doubt::NotMaster => {
+                while self.retired.try_join_next().is_some() {}
+                // It ends by itself when the last request on it is answered.
+                self.retired.spawn(async move {
+                    let _ = tokio::time::timeout(limit, driver).await;
+                });
+                lost("the server is no longer the master")
+            }
+        }
+    }
+
+    /// Tells the log of an outage when it begins, and now and then while it lasts.
+    fn report_outage(&mut self, outage: &mut Option<Outage>, error: &Error) {
+        let outage = outage.get_or_insert_with(|| Outage {
+            since: Instant::now(),
+            reported: false,
+        });
+        if self.reported.is_some_and(|at| at.elapsed() < REMIND) {
+            return;
+        }
+        self.reported = Some(Instant::now());
+        outage.reported = true;
+        tracing::warn!(
+            "link {} to the store at {} is down, trying again until it is back: {error}",
+            self.name,
+            self.place
+        );
+    }
+
+    fn report_connected(&self, outage: Option<Outage>) {
+        match outage {
+            Some(outage) if outage.reported => tracing::info!(
+                "link {} to the store at {} is back after {:.1} s",
+                self.name,
+                self.place,
+                outage.since.elapsed().as_secs_f64()
+            ),
+            _ => tracing::debug!("link {} to the store at {} is up", self.name, self.place),
+        }
+    }
+}
+
+struct Outage {
+    since: Instant,
+    /// Whether the log knows of it, and is to know of its end.
+    reported: bool,
+}
+
+fn cannot_heal(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Code::StoreAuthentication | Code::ConfigInvalid
+    )
+}
+
+fn lost(why: &str) -> Error {
+    Error::new(Code::StoreUnreachable, why)
+}
+
+fn silent(limit: Duration) -> Error {
+    Error::new(
+        Code::StoreUnreachable,
+        format!(
+            "the store did not answer a heartbeat within {} ms",
+            limit.as_millis()
+        ),
+    )
+}

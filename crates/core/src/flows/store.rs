@@ -1,0 +1,355 @@
+//! Revisions in the store: read, saved in one atomic step, announced.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::content::{CONTENT_LIMIT, Content};
+use super::revision::{DeployType, Head, Revision, RunState};
+use crate::codec;
+use crate::config::Compression;
+use crate::connection::{Connection, Lane, Repeat, Request};
+use crate::error::{Code, Error, Result};
+use crate::keyspace::Keyspace;
+
+/// How many revisions the history keeps.
+pub const HISTORY: u64 = 50;
+
+const SAVE: &str = include_str!("../scripts/flows_save.lua");
+const REPAIR: &str = include_str!("../scripts/flows_repair.lua");
+const STATE: &str = include_str!("../scripts/flows_state.lua");
+
+/// The revisions of one cluster.
+#[derive(Debug, Clone)]
+pub struct RevisionStore {
+    connection: Connection,
+    keyspace: Keyspace,
+    compression: Compression,
+}
+
+/// What the store held at one moment.
+#[derive(Debug)]
+pub struct Stored {
+    /// Absent in an empty store, and in one that only the older package wrote to.
+    pub head: Option<Head>,
+    /// Absent in an empty store; an error where the stored values cannot be read.
+    pub content: Option<Result<Content>>,
+}
+
+/// The message on the update channel: for people and other programs; followers only wake from it.
+#[derive(Serialize)]
+struct Announcement<'head> {
+    revision: u64,
+    id: &'head str,
+    #[serde(rename = "type")]
+    deploy_type: DeployType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'head str>,
+    time: &'head str,
+    state: RunState,
+}
+
+impl RevisionStore {
+    /// The revisions under a keyspace.
+    pub fn new(connection: Connection, keyspace: Keyspace, compression: Compression) -> Self {
+        Self {
+            connection,
+            keyspace,
+            compression,
+        }
+    }
+
+    /// The newest revision's metadata: one small read.
+    ///
+    /// # Errors
+    /// The store's, or `ValueDamaged` where the hash is not a head.
+    pub async fn head(&self) -> Result<Option<Head>> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keyspace.revision());
+        let fields: HashMap<String, String> = self
+            .connection
+            .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
+            .await?;
+        head_from(fields, &self.keyspace.revision())
+    }
+
+    /// The newest revision with its content, as they stood together.
+    ///
+    /// # Errors
+    /// The store's. Damaged content is not an error here: see [`Stored::content`].
+    pub async fn load(&self) -> Result<Stored> {
+        let mut transaction = redis::pipe();
+        transaction
+            .atomic()
+            .cmd("HGETALL")
+            .arg(self.keyspace.revision())
+            .cmd("GET")
+            .arg(self.keyspace.flows())
+            .cmd("GET")
+            .arg(self.keyspace.credentials());
+        type Reply = (HashMap<String, String>, Option<Vec<u8>>, Option<Vec<u8>>);
+        let (fields, flows, credentials): Reply = self
+            .connection
+            .run(Lane::Bulk, &Request::Transaction(transaction), Repeat::Safe)
+            .await?;
+        let head = head_from(fields, &self.keyspace.revision())?;
+        let keyspace = self.keyspace.clone();
+        let hash = head.as_ref().map(|head| head.revision.hash.clone());
+        let content = crate::blocking(move || {
+            flows.map(|flows| read_content(&keyspace, flows, credentials, hash.as_deref()))
+        })
+        .await?;
+        Ok(Stored { head, content })
+    }
+
+    /// A revision's archive from the history.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn archive(&self, number: u64) -> Result<Option<Vec<u8>>> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keyspace.history_content()).arg(number);
+        self.connection
+            .run(Lane::Bulk, &Request::Command(command), Repeat::Safe)
+            .await
+    }
+
+    /// What a follower at revision `from` must do to be at `to`: the deploys between, combined. A
+    /// gap in the history restarts everything.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn deploy_type_between(&self, from: u64, to: &Revision) -> Result<DeployType> {
+        if to.number == from + 1 {
+            return Ok(to.deploy_type);
+        }
+        if to.number <= from || to.number - from > HISTORY {
+            return Ok(DeployType::Full);
+        }
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.keyspace.history());
+        for number in from + 1..=to.number {
+            command.arg(number);
+        }
+        let entries: Vec<Option<String>> = self
+            .connection
+            .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
+            .await?;
+        let types = entries.into_iter().map(|entry| {
+            entry
+                .and_then(|json| serde_json::from_str::<Revision>(&json).ok())
+                .map_or(DeployType::Full, |revision| revision.deploy_type)
+        });
+        Ok(types.fold(to.deploy_type, DeployType::combined))
+    }
+
+    /// Saves a revision whole, if the newest one is still `seen`, and announces it.
+    ///
+    /// # Errors
+    /// `VersionMismatch` where someone else saved a newer one; the store's.
+    pub async fn save(
+        &self,
+        seen: Option<&str>,
+        head: &Head,
+        content: &Content,
+        archive: &[u8],
+    ) -> Result<()> {
+        let revision = &head.revision;
+        let metadata = to_json(revision)?;
+        let announcement = announcement(head)?;
+        let (flows, credentials) = self.encode(content).await?;
+        let mut arguments = vec![
+            seen.unwrap_or_default().as_bytes().to_vec(),
+            revision.id.as_bytes().to_vec(),
+            revision.number.to_string().into_bytes(),
+            metadata.into_bytes(),
+            flows,
+            credentials,
+            archive.to_vec(),
+            HISTORY.to_string().into_bytes(),
+            self.keyspace.update_channel().as_bytes().to_vec(),
+            announcement.into_bytes(),
+        ];
+        for (field, value) in fields_of(head) {
+            arguments.push(field.as_bytes().to_vec());
+            arguments.push(value.into_bytes());
+        }
+        let request = Request::Script {
+            script: SAVE,
+            keys: vec![
+                self.keyspace.flows(),
+                self.keyspace.credentials(),
+                self.keyspace.revision(),
+                self.keyspace.history(),
+                self.keyspace.history_content(),
+            ],
+            arguments,
+        };
+        // Safe to repeat: the script knows a revision that it has saved before by its id.
+        let saved: bool = self
+            .connection
+            .run(Lane::Bulk, &request, Repeat::Safe)
+            .await?;
+        if saved {
+            Ok(())
+        } else {
+            Err(Error::new(
+                Code::VersionMismatch,
+                "another admin deployed meanwhile; review its flows before deploying over them",
+            ))
+        }
+    }
+
+    /// Writes the values of the newest revision anew, where something damaged them.
+    ///
+    /// # Errors
+    /// The store's. A newer revision meanwhile is none: it brought whole values.
+    pub async fn repair(&self, head: &Head, content: &Content) -> Result<()> {
+        let (flows, credentials) = self.encode(content).await?;
+        let request = Request::Script {
+            script: REPAIR,
+            keys: vec![
+                self.keyspace.flows(),
+                self.keyspace.credentials(),
+                self.keyspace.revision(),
+            ],
+            arguments: vec![head.revision.id.as_bytes().to_vec(), flows, credentials],
+        };
+        let _: bool = self
+            .connection
+            .run(Lane::Bulk, &request, Repeat::Safe)
+            .await?;
+        Ok(())
+    }
+
+    /// The stored form of flows and credentials.
+    async fn encode(&self, content: &Content) -> Result<(Vec<u8>, Vec<u8>)> {
+        let compression = self.compression;
+        let content = content.clone();
+        crate::blocking(move || {
+            (
+                codec::encode(content.flows.as_bytes(), compression),
+                codec::encode(content.credentials.as_bytes(), compression),
+            )
+        })
+        .await
+    }
+
+    /// Starts or stops the flows of the cluster. Without any revision there is nothing to stop.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn set_state(&self, head: &Head, state: RunState) -> Result<()> {
+        let head = Head {
+            revision: head.revision.clone(),
+            state,
+        };
+        let request = Request::Script {
+            script: STATE,
+            keys: vec![self.keyspace.revision()],
+            arguments: vec![
+                state.as_str().as_bytes().to_vec(),
+                self.keyspace.update_channel().as_bytes().to_vec(),
+                announcement(&head)?.into_bytes(),
+            ],
+        };
+        let _: bool = self
+            .connection
+            .run(Lane::Commands, &request, Repeat::Safe)
+            .await?;
+        Ok(())
+    }
+}
+
+fn read_content(
+    keyspace: &Keyspace,
+    flows: Vec<u8>,
+    credentials: Option<Vec<u8>>,
+    expected_hash: Option<&str>,
+) -> Result<Content> {
+    let flows = text(flows).map_err(|e| e.while_doing(&keyspace.flows()))?;
+    let credentials = match credentials {
+        Some(bytes) => text(bytes).map_err(|e| e.while_doing(&keyspace.credentials()))?,
+        None => "{}".to_owned(),
+    };
+    let content = Content { flows, credentials };
+    content.check()?;
+    match expected_hash {
+        Some(expected) if expected != content.hash() => Err(Error::new(
+            Code::ValueDamaged,
+            format!(
+                "{} is not what revision {} says it is: it was changed or cut by something else",
+                keyspace.flows(),
+                expected.get(..8).unwrap_or(expected)
+            ),
+        )),
+        _ => Ok(content),
+    }
+}
+
+fn text(stored: Vec<u8>) -> Result<String> {
+    let bytes = codec::decode(stored, CONTENT_LIMIT)?;
+    String::from_utf8(bytes).map_err(|_| Error::new(Code::ValueDamaged, "it is not UTF-8"))
+}
+
+fn fields_of(head: &Head) -> Vec<(&'static str, String)> {
+    let revision = &head.revision;
+    vec![
+        ("number", revision.number.to_string()),
+        ("id", revision.id.clone()),
+        ("hash", revision.hash.clone()),
+        ("credentialsHash", revision.credentials_hash.clone()),
+        ("type", revision.deploy_type.as_str().to_owned()),
+        ("user", revision.user.clone().unwrap_or_default()),
+        ("time", revision.time.clone()),
+        ("instance", revision.instance.clone()),
+        ("state", head.state.as_str().to_owned()),
+    ]
+}
+
+fn head_from(mut fields: HashMap<String, String>, key: &str) -> Result<Option<Head>> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+    let number = take("number").parse::<u64>();
+    let id = take("id");
+    let hash = take("hash");
+    let (Ok(number), false, false) = (number, id.is_empty(), hash.is_empty()) else {
+        return Err(Error::new(
+            Code::ValueDamaged,
+            format!(
+                "{key} is not a revision: `number`, `id` and `hash` are needed; does another program use this key?"
+            ),
+        ));
+    };
+    let user = take("user");
+    Ok(Some(Head {
+        revision: Revision {
+            number,
+            id,
+            hash,
+            credentials_hash: take("credentialsHash"),
+            deploy_type: DeployType::from_name(&take("type")),
+            user: Some(user).filter(|user| !user.is_empty()),
+            time: take("time"),
+            instance: take("instance"),
+        },
+        state: RunState::from_name(&take("state")).unwrap_or_default(),
+    }))
+}
+
+fn announcement(head: &Head) -> Result<String> {
+    to_json(&Announcement {
+        revision: head.revision.number,
+        id: &head.revision.id,
+        deploy_type: head.revision.deploy_type,
+        user: head.revision.user.as_deref(),
+        time: &head.revision.time,
+        state: head.state,
+    })
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| Error::new(Code::Internal, e.to_string()))
+}

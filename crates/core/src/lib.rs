@@ -1,0 +1,35 @@
+//! The cluster, in pure Rust: no Node.js, no Node-RED, no printing. Everything that decides is here.
+//!
+//! # Layout
+//! - [`config`]: the `valkey` block of settings.js, parsed, defaulted, validated
+//! - [`error`]: one error type with stable codes
+//! - [`keyspace`]: the only place that builds a key or a channel name
+//! - [`codec`]: stored values: plain or gzip
+//! - [`credentials`]: Node-RED's encryption, and the cluster's one secret
+//! - [`connection`]: the managed links to the store
+//! - [`flows`]: revisions, deploys and followers
+//! - [`documents`]: settings, sessions, library
+//! - [`members`]: who is there, and what each is doing
+
+pub mod cluster;
+pub mod codec;
+pub mod config;
+pub mod connection;
+pub mod credentials;
+pub mod documents;
+pub mod error;
+pub mod flows;
+pub mod keyspace;
+pub mod members;
+
+use error::{Code, Error, Result};
+
+/// Runs work that takes the CPU for longer than a moment (compression, hashes, files) off the runtime's
+/// only worker, and turns a panic in it into an error.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(Code::Internal, format!("a worker thread failed: {error}")))
+}

@@ -1,0 +1,57 @@
+//! Development only: real Valkey or Redis servers and a fault proxy for integration tests.
+//!
+//! Nothing here imitates a server. A [`Server`] is a `valkey-server` or `redis-server` process of
+//! its own, in a temporary directory, on free ports; a [`Proxy`] stands between it and the code
+//! under test and does what networks do at their worst. Tests look at the store from outside,
+//! through the testkit's own [`Client`] over the unix socket, never through the code under test.
+//!
+//! ```no_run
+//! # async fn example() -> node_red_cluster_testkit::Result<()> {
+//! use node_red_cluster_testkit::{Direction, Proxy, Server};
+//!
+//! let server = Server::builder().password("secret").start().await?;
+//! let proxy = Proxy::start(server.address()).await?;
+//! let url = server.url_through(&proxy); // for the code under test
+//!
+//! proxy.blackhole(Direction::Both); // the link falls silent, without a reset
+//! server.command(&["SET", "nodered:flows", "[]"]).await?; // seen from outside
+//! proxy.heal().await?;
+//! # drop(url);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Unix only: it uses signals and unix sockets. Servers need ACLs with channels, so Valkey, or
+//! Redis 6.2 and later.
+//!
+//! # Layout
+//! - [`server`]: [`Server`] and [`ServerBuilder`], one server process and its life.
+//! - [`proxy`]: [`Proxy`], a TCP proxy that cuts, refuses, withholds and delays.
+//! - [`client`]: [`Client`], a minimal RESP2 client over a unix socket.
+//! - [`resp`]: [`Value`] and the RESP2 encoding, without any IO.
+//! - [`certificates`]: [`Certificates`], a certificate authority made for one server.
+//! - [`wait`]: [`eventually`], waits for a condition with a deadline.
+//! - [`error`]: [`Error`], everything that can fail here.
+//! - `tls_front`: ends TLS in front of servers that were built without it.
+//! - `store_binary`: finds the server binary.
+//! - `ports`: free TCP ports that stay free while a server is down.
+
+pub mod certificates;
+pub mod client;
+pub mod error;
+pub mod proxy;
+pub mod resp;
+pub mod server;
+pub mod wait;
+
+mod ports;
+mod store_binary;
+mod tls_front;
+
+pub use certificates::{Certificates, Identity, Pem};
+pub use client::Client;
+pub use error::{Error, Result};
+pub use proxy::{Direction, Proxy};
+pub use resp::Value;
+pub use server::{Server, ServerBuilder};
+pub use wait::eventually;

@@ -1,0 +1,68 @@
+//! Free TCP ports on 127.0.0.1 that stay free while a server is down.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
+
+use crate::error::{Error, IoContext, Result};
+
+/// Below every system's range for outgoing connections (32768 upwards on Linux, 49152 on macOS):
+/// a port of that range could be lost to any connection while its server is stopped for a test.
+const RANGE: Range<u16> = 12_000..32_000;
+
+/// More than enough: a pick fails only where something listens.
+const ATTEMPTS: usize = 100;
+
+/// A port on which nothing listens now. Another process may still take it first, so whoever
+/// binds it must be ready to pick again.
+///
+/// # Errors
+/// [`Error::Io`] when no port of the range could be bound.
+pub(crate) fn pick() -> Result<u16> {
+    for _ in 1..ATTEMPTS {
+        let port = random_port();
+        if listen(port).is_ok() {
+            return Ok(port);
+        }
+    }
+    let port = random_port();
+    listen(port).map(|_| port)
+}
+
+/// Listens on 127.0.0.1. The listener is non-blocking, as tokio wants it.
+///
+/// # Errors
+/// [`Error::Io`], among others when the port is taken.
+pub(crate) fn listen(port: u16) -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .action(format!("listen on 127.0.0.1:{port}"))
+}
+
+/// Whether the operating system said that the port is taken.
+pub(crate) fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse)
+}
+
+fn random_port() -> u16 {
+    // The standard library's hash keys are random: no crate for random numbers is needed.
+    let random = RandomState::new().build_hasher().finish();
+    let width = u64::from(RANGE.end - RANGE.start);
+    let offset = u16::try_from(random % width).expect("the remainder is less than the width");
+    RANGE.start + offset
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picked_port_is_in_range_and_free() {
+        let port = pick().expect("a free port");
+        assert!(RANGE.contains(&port));
+        let listener = listen(port).expect("it is free");
+        let error = listen(port).expect_err("it is taken now");
+        assert!(is_taken(&error), "{error}");
+        drop(listener);
+    }
+}

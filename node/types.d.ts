@@ -1,0 +1,143 @@
+/**
+ * The parts of Node-RED's internal runtime that this package touches (4.x and 5.x), and the handle
+ * that the native addon gives.
+ */
+
+export interface FlowNode {
+  id: string;
+  type: string;
+  z?: string;
+  credentials?: Record<string, unknown>;
+  [property: string]: unknown;
+}
+
+export type Credentials = Record<string, Record<string, unknown>>;
+
+export interface RuntimeEvent {
+  id: string;
+  payload?: { revision?: string; state?: string; error?: string; types?: string[]; [name: string]: unknown };
+}
+
+export interface Runtime {
+  log: {
+    error(line: string): void;
+    warn(line: string): void;
+    info(line: string): void;
+    debug(line: string): void;
+    addHandler(handler: { emit(name: string, message: LogMessage): void }): void;
+  };
+  events: NodeJS.EventEmitter;
+  settings: Settings;
+  storage: { projects?: Projects };
+  nodes: {
+    getType(type: string): unknown;
+    getCredentials(id: string): Record<string, unknown> | undefined;
+    closeContextsPlugin(): Promise<void>;
+  };
+  flows: {
+    getFlows(): { flows: FlowNode[]; rev: string } | null;
+    setFlows(
+      flows: FlowNode[],
+      credentials: Credentials | null,
+      type: string,
+      muteLog?: boolean | null,
+      forceStart?: boolean | null,
+      user?: unknown,
+    ): Promise<string | undefined>;
+    startFlows(type: string): Promise<void>;
+    stopFlows(type: string): Promise<void>;
+    state(): string;
+  };
+  isStarted(): boolean;
+  version(): string;
+}
+
+export interface LogMessage {
+  level: number;
+  event?: string;
+  type?: string;
+  user?: { username?: string };
+  error?: string;
+}
+
+export interface Settings {
+  userDir?: string;
+  coreNodesDir: string;
+  readOnly?: boolean;
+  valkey?: unknown;
+  credentialSecret?: string | false;
+  runtimeState?: { enabled?: boolean };
+  editorTheme?: { projects?: { enabled?: boolean } };
+  get(name: string): unknown;
+  set(name: string, value: unknown): Promise<void>;
+  [name: string]: unknown;
+}
+
+export interface Projects {
+  getActiveProject(user?: unknown): { name: string; credentialSecret?: string | false } | string | undefined;
+}
+
+/** Node-RED's own file storage. */
+export interface LocalFiles {
+  init(settings: Settings, runtime: Runtime): Promise<void>;
+  getFlows(): Promise<FlowNode[]>;
+  saveFlows(flows: FlowNode[], user?: unknown): Promise<void>;
+  getCredentials(): Promise<Record<string, unknown>>;
+  saveCredentials(credentials: Record<string, unknown>): Promise<void>;
+  getSettings(): Promise<Record<string, unknown>>;
+  saveSettings(settings: Record<string, unknown>): Promise<void>;
+  getLibraryEntry(type: string, path: string): Promise<LibraryAnswer>;
+  saveLibraryEntry(type: string, path: string, meta: Record<string, unknown>, body: string): Promise<void>;
+  projects: Projects;
+}
+
+export type LibraryAnswer = string | (string | ({ fn: string } & Record<string, unknown>))[];
+
+export type JobOutcome = { applied: true } | { missingTypes: string[] } | { error: string };
+
+export interface Job {
+  kind: 'apply' | 'state' | 'refill';
+  type?: string;
+  user?: string;
+  state?: 'start' | 'stop';
+  flows?: Buffer[];
+  credentials?: string;
+}
+
+/** What a start found out. */
+export interface Start {
+  source: 'store' | 'unversioned' | 'disk' | 'nothing';
+  state: 'start' | 'stop';
+  generatedSecret: string | null;
+  revision: number | null;
+}
+
+/** The native handle; all methods reject or throw errors with a `code` of the form `NRC_...`. */
+export interface NativeCluster {
+  about(): string;
+  start(candidates: string[]): Promise<string>;
+  bootFlows(): Buffer[];
+  credentials(): string;
+  booted(missingTypes: string[]): void;
+  nextJob(): Promise<Job | null>;
+  done(outcome: string): Promise<void>;
+  forgive(): void;
+  publish(flows: Buffer, deploy: string): Promise<string>;
+  publishState(state: string): Promise<void>;
+  isNews(hash: string, credentials: string): Promise<boolean>;
+  runningHash(): string | null;
+  readSettings(): Promise<string | null>;
+  saveSettings(settings: string): Promise<void>;
+  readSessions(): Promise<string>;
+  saveSessions(sessions: string): Promise<void>;
+  libraryEntry(type: string, path: string): Promise<string>;
+  saveLibraryEntry(type: string, path: string, meta: string, body: string): Promise<void>;
+  stopping(): void;
+  close(): Promise<void>;
+}
+
+export interface Addon {
+  openCluster(options: string, log: (level: string, line: string) => void): NativeCluster;
+  cli(request: string): Promise<number>;
+  cliStop(): void;
+}
