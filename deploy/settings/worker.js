@@ -1,0 +1,13 @@
+'use strict';
+
+/** A worker: no editor, endpoints of the flows at /api. */
+
+const { common, connection } = require('./environment.js');
+
+module.exports = {
+  ...common(),
+  httpAdminRoot: false,
+  httpNodeRoot: '/api',
+  storageModule: require('node-red-cluster/storage'),
+  valkey: { role: 'worker', ...connection() },
+};

@@ -1,0 +1,184 @@
+'use strict';
+
+/** A cluster of real Node-RED processes on a real store. */
+
+const assert = require('node:assert/strict');
+const { startInstance } = require('./instance');
+const { startStore } = require('./store');
+const { until, untilEqual } = require('./wait');
+
+/**
+ * @typedef {import('./instance').Instance} Instance
+ * @typedef {import('./instance').InstanceOptions} InstanceOptions
+ * @typedef {import('./store').Store} Store
+ * @typedef {Awaited<ReturnType<typeof startCluster>>} Cluster
+ */
+
+/** What a test or a hook registers its clean-up with. */
+/** @typedef {{after: (cleanUp: () => Promise<void>) => void}} Scope */
+
+/**
+ * @typedef {object} ClusterOptions
+ * @property {number} [workers] how many are started, 2 when absent
+ * @property {boolean} [admin] false: no admin is started
+ * @property {Store} [store] an own one is started when absent
+ * @property {string} [version] of Node-RED
+ * @property {object} [valkey] more of the `valkey` block, for all instances
+ * @property {object} [settings] more settings, for all instances
+ * @property {string} [source] more settings as JavaScript, for all instances
+ * @property {Partial<InstanceOptions>} [adminOptions] for the admin only
+ * @property {Partial<InstanceOptions>} [workerOptions] for the workers only
+ */
+
+let prefixes = 0;
+
+/** Presence is written often, so that tests need not wait for it. Milliseconds. */
+const MONITORING = { enabled: true, heartbeatInterval: 500, heartbeatTTL: 3_000 };
+
+/**
+ * Starts a cluster with a key prefix of its own, and ends it when the test is over.
+ *
+ * @param {Scope} scope
+ * @param {ClusterOptions} [options]
+ */
+async function startCluster(scope, options = {}) {
+  const { workers: workerCount = 2, version, settings = {}, source } = options;
+  const { adminOptions = {}, workerOptions = {} } = options;
+  prefixes += 1;
+  const prefix = `test-${prefixes}:`;
+  /** @type {Instance[]} */
+  const instances = [];
+  /** @type {Store | undefined} */
+  let ownStore;
+  scope.after(async () => {
+    await Promise.all(instances.map((instance) => instance.release()));
+    await ownStore?.release();
+  });
+  if (!options.store) ownStore = await startStore();
+  const store = options.store ?? /** @type {Store} */ (ownStore);
+
+  /** @param {InstanceOptions} own */
+  async function add(own) {
+    const instance = await startInstance({
+      version,
+      source,
+      ...own,
+      settings: { ...settings, ...own.settings },
+      valkey: {
+        host: store.host,
+        port: store.port,
+        keyPrefix: prefix,
+        clusterMonitoring: MONITORING,
+        ...options.valkey,
+        ...own.valkey,
+      },
+    });
+    instances.push(instance);
+    return instance;
+  }
+  /** @param {Partial<InstanceOptions>} [own] */
+  const addAdmin = (own = {}) => add({ role: 'admin', ...adminOptions, ...own });
+  /** @param {Partial<InstanceOptions>} [own] */
+  const addWorker = (own = {}) => {
+    const name = `worker-${instances.filter(({ role }) => role === 'worker').length + 1}`;
+    return add({ role: 'worker', name, ...workerOptions, ...own });
+  };
+
+  /** @type {Instance[]} */
+  const workers = [];
+  /** @type {Instance | undefined} */
+  let admin;
+  if (options.admin !== false) admin = await addAdmin();
+  for (let count = 0; count < workerCount; count += 1) workers.push(await addWorker());
+  await Promise.all(instances.map((instance) => instance.waitUntilReady()));
+
+  const cluster = {
+    store,
+    prefix,
+    /** Key of a name, and channel of a name: both carry the prefix. */
+    key: (/** @type {string} */ name) => `${prefix}${name}`,
+    channel: `${prefix}flows:updated`,
+    instances,
+    workers,
+    get admin() {
+      if (!admin) throw new Error('this cluster was started without an admin');
+      return admin;
+    },
+    /** Starts one more instance; its process is started, and not yet ready. */
+    addAdmin,
+    addWorker,
+    /**
+     * @param {object[]} flows
+     * @param {{type?: import('./api').DeploymentType, rev?: string}} [deployOptions]
+     */
+    deploy: (flows, deployOptions) => cluster.admin.api.deploy(flows, deployOptions),
+    /**
+     * Waits until every worker answers an endpoint with a text.
+     * @param {string} path
+     * @param {string} text
+     * @param {{timeout?: number, on?: Instance[]}} [waitOptions]
+     */
+    async untilAnswers(path, text, { timeout, on = workers } = {}) {
+      const answers = () => Promise.all(on.map(async (one) => (await one.get(path)).text));
+      const message = `/${path} is answered with ${text}`;
+      await untilEqual(answers, on.map(() => text), { message, timeout }).catch((error) => {
+        throw withLogs(error, on);
+      });
+    },
+    /**
+     * Waits until the probes of every worker are as expected.
+     * @param {(report: import('./instance').ProbeReport) => boolean} condition
+     * @param {{message: string, timeout?: number, on?: Instance[]}} waitOptions
+     */
+    async untilProbes(condition, { message, timeout, on = workers }) {
+      await until(
+        async () => (await Promise.all(on.map((one) => one.probes()))).every(condition),
+        { message, timeout },
+      ).catch((error) => {
+        throw withLogs(error, on);
+      });
+    },
+    /** @returns {Promise<Record<string, any>>} presence records by instance id */
+    async presence(role = 'worker') {
+      const keys = await store.keys(`${prefix}cluster:${role}:*`);
+      const records = await Promise.all(keys.map((key) => store.json(key)));
+      return Object.fromEntries(records.filter(Boolean).map((record) => [record.id, record]));
+    },
+    /**
+     * @param {Instance} instance
+     * @returns {Promise<any>} its presence record, undefined while it has none
+     */
+    async presenceOf(instance) {
+      const records = Object.values(await cluster.presence(instance.role));
+      return records.find(({ pid }) => pid === instance.pid());
+    },
+    /** @returns {Promise<Record<string, string>>} */
+    revision: () => store.hash(`${prefix}revision`),
+    /** @returns {Promise<number>} */
+    revisionNumber: async () => Number((await cluster.revision()).number ?? 0),
+    /**
+     * @param {string} name below the prefix
+     * @param {() => Promise<unknown>} action
+     * @returns {Promise<void>} checks that an action does not change a key's value
+     */
+    async assertUnchanged(name, action) {
+      const before = await store.commandBytes('GET', `${prefix}${name}`);
+      await action();
+      assert.deepEqual(await store.commandBytes('GET', `${prefix}${name}`), before, name);
+    },
+  };
+  return cluster;
+}
+
+/**
+ * @param {Error} error
+ * @param {Instance[]} instances
+ * @returns {Error} the same with the end of each instance's log
+ */
+function withLogs(error, instances) {
+  const logs = instances.map((one) => `--- log of ${one.name}\n${one.log().slice(-3_000)}`);
+  error.message = [error.message, ...logs].join('\n');
+  return error;
+}
+
+module.exports = { startCluster };
