@@ -29,6 +29,7 @@ function createAdmin(runtime, cluster, files, start, applier) {
   const projectsEnabled = settings.editorTheme?.projects?.enabled === true;
   const intents = watchDeployIntents(log);
   const copies = createFlowCopies(files, log);
+  const starting = createStarting();
   /** @type {ExportedCredentials | null} */
   let staged = null;
   /** @type {Promise<unknown>} */
@@ -55,12 +56,13 @@ function createAdmin(runtime, cluster, files, start, applier) {
    * @param {import('./types').FlowNode[]} flows
    * @param {ExportedCredentials | null} credentials null where they did not change
    * @param {{type: string, user?: string, patient?: boolean}} deploy
+   * @returns {Promise<string>} the hash of the flows, with which Node-RED announces their start
    */
   async function publish(flows, credentials, deploy) {
     const described = { ...deploy, credentials: describeCredentials(credentials) };
     const printed = await printFlows(flows);
     try {
-      await cluster.publish(printed, JSON.stringify(described));
+      return JSON.parse(await cluster.publish(printed, JSON.stringify(described))).hash;
     } catch (error) {
       throw asEditorExpects(/** @type {NodeJS.ErrnoException} */ (error));
     }
@@ -74,13 +76,14 @@ function createAdmin(runtime, cluster, files, start, applier) {
    * @param {ExportedCredentials | null} credentials
    * @param {{type: string, user?: string}} deploy
    * @param {unknown} user
+   * @returns {Promise<string>} as publish
    */
   async function publishProject(flows, credentials, deploy, user) {
     const before = { flows: await files.getFlows(), credentials: await files.getCredentials() };
     if (credentials !== null) await files.saveCredentials(credentials);
     await files.saveFlows(flows, user);
     try {
-      await publish(flows, credentials, deploy);
+      return await publish(flows, credentials, deploy);
     } catch (error) {
       await files.saveCredentials(before.credentials);
       await files.saveFlows(before.flows, user);
@@ -105,10 +108,10 @@ function createAdmin(runtime, cluster, files, start, applier) {
     // save, since the end comes in the same turn where no flows run.
     const started = whenDeployed(runtime.events);
     if (activeProject() === null) {
-      await publish(flows, credentials, deploy);
+      starting.add(await publish(flows, credentials, deploy));
       copies.write(flows, credentials, user);
     } else {
-      await publishProject(flows, credentials, deploy, user);
+      starting.add(await publishProject(flows, credentials, deploy, user));
     }
     // After a failure they stay staged: Node-RED holds them and does not hand them out again.
     staged = null;
@@ -150,7 +153,7 @@ function createAdmin(runtime, cluster, files, start, applier) {
 
   /** @param {string} hash of the flows that were started */
   async function onDeployed(hash) {
-    if (applier.isApplying()) return;
+    if (applier.isApplying() || starting.take(hash)) return;
     const reload = intents.takeReload();
     const running = runtime.flows.getFlows();
     if (running === null) return;
@@ -287,6 +290,33 @@ function createAdmin(runtime, cluster, files, start, applier) {
     const count = await seedLibrary(cluster, files, settings.userDir ?? '.');
     if (count > 0) log.info(`[cluster] ${count} library entries of this admin's disk are in the store now`);
   }
+}
+
+/**
+ * The saved deploys that Node-RED is starting. It announces the end of each, perhaps after the next one
+ * was saved, and in the same way as the end of flows that it loaded without saving them.
+ */
+function createStarting() {
+  /** @type {{hash: string}[]} */
+  const deploys = [];
+  /** @param {{hash: string} | undefined} deploy */
+  const remove = (deploy) => {
+    if (deploy) deploys.splice(deploys.indexOf(deploy), 1);
+    return deploy !== undefined;
+  };
+  return {
+    /** @param {string} hash of a deploy that was saved */
+    add(hash) {
+      const deploy = { hash };
+      deploys.push(deploy);
+      setTimeout(() => deploys.includes(deploy) && remove(deploy), DEPLOY_LIMIT).unref();
+    },
+    /**
+     * @param {string} hash of flows that were started
+     * @returns {boolean} whether they were saved before
+     */
+    take: (hash) => remove(deploys.find((deploy) => deploy.hash === hash)),
+  };
 }
 
 /**

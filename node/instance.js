@@ -48,6 +48,8 @@ async function startOrExit(log, step) {
     return await step();
   } catch (error) {
     const { code, message } = /** @type {NodeJS.ErrnoException} */ (error);
+    // Node-RED was asked to stop while it waited here, and ends by itself.
+    if (code === 'NRC_CLOSED') return new Promise(() => {});
     log.error(`[cluster] cannot start: ${message}${code ? ` [${code}]` : ''}`);
     process.exit(1);
   }

@@ -113,7 +113,10 @@ module.exports = {
    * @param {string} path
    */
   getLibraryEntry: async (type, path) => {
-    const entry = JSON.parse(await cluster.libraryEntry(type, path));
+    const entry = JSON.parse(await cluster.libraryEntry(type, path).catch((error) => {
+      // Node-RED's own file storage answers without a code, and its API then with 400.
+      throw error.code === 'NRC_NOT_FOUND' ? new Error(`Library Entry not found ${path}`) : error;
+    }));
     return 'body' in entry ? entry.body : entry.items;
   },
   /**

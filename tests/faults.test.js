@@ -6,11 +6,11 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { before, beforeEach, test } = require('node:test');
-const { startCluster } = require('./support/cluster');
+const { PROMPTLY, startCluster } = require('./support/cluster');
 const { account, endpoint, probe, tab } = require('./support/flows');
 const { fileScope } = require('./support/scope');
 const { assertStarts, requestsDuring, startsOf } = require('./support/starts');
-const { holdsFor, until } = require('./support/wait');
+const { holdsFor, until, untilEqual } = require('./support/wait');
 
 const scope = fileScope();
 /** @type {import('./support/cluster').Cluster} */
@@ -49,7 +49,7 @@ function flowsOf(version, password) {
  * @param {import('./support/cluster').Instance[]} [on]
  */
 async function untilRuns(version, on = cluster.workers) {
-  await cluster.untilAnswers('version', version, { on, timeout: 30_000 });
+  await cluster.untilAnswers('version', version, { on, timeout: PROMPTLY });
   await cluster.untilProbes(
     ({ live }) =>
       live.watched?.value === version && live.watched.password === `password ${versions}` && 'other' in live,
@@ -84,7 +84,8 @@ test('a store that is stopped and restarted during a deploy: what the editor was
 test('a deploy while the store is down is answered with an error, and changes nothing', async () => {
   const flowsBefore = await cluster.admin.api.flows();
   const file = path.join(cluster.admin.userDir, 'flows.json');
-  const fileBefore = fs.readFileSync(file, 'utf8');
+  const onDisk = () => JSON.parse(fs.readFileSync(file, 'utf8'));
+  await untilEqual(onDisk, flowsBefore.flows, { message: "the admin's copy on disk is written" });
   await cluster.store.stop();
   await assertStarts(everyone(), {}, async () => {
     const { status } = await cluster.admin.api.tryDeploy(flowsOf('never', 'never'), { type: 'full' });
@@ -92,7 +93,7 @@ test('a deploy while the store is down is answered with an error, and changes no
   });
   await untilRuns(`base ${versions}`, everyone());
   assert.deepEqual(await cluster.admin.api.flows(), flowsBefore);
-  assert.equal(fs.readFileSync(file, 'utf8'), fileBefore);
+  assert.deepEqual(onDisk(), flowsBefore.flows);
 
   await cluster.admin.stop();
   cluster.admin.start();
@@ -172,18 +173,34 @@ test('garbage, hostile and huge messages on the channel change nothing', async (
   assert.deepEqual(everyone().map((instance) => instance.pid()), pids);
 });
 
-test('a truncated value in the store: a booting worker keeps the last good flows and reports it', async () => {
-  const [booting, running] = cluster.workers;
+async function truncateFlows() {
   const text = await cluster.store.command('GET', cluster.key('flows'));
   await cluster.store.command('SET', cluster.key('flows'), text.slice(0, text.length / 2));
+}
+
+test('a truncated value in the store: a booting worker takes the flows from the history, and says so', async () => {
+  const [booting, running] = cluster.workers;
+  await truncateFlows();
   await booting.restart();
+  await booting.waitForLog(/damaged.*NRC_VALUE_DAMAGED/);
   await untilRuns(`base ${versions}`, [booting, running]);
+});
+
+test('a truncated value in the store and its history: a booting worker keeps the last good flows and reports it', async () => {
+  const [booting, running] = cluster.workers;
+  await booting.stop();
+  await cluster.deploy(flowsOf('newer'));
+  await untilRuns('newer', [running]);
+  await truncateFlows();
+  await cluster.store.command('DEL', cluster.key('history:content'));
+  booting.start();
+  await untilRuns(`base ${versions}`, [booting]);
   await until(async () => (await cluster.presenceOf(booting))?.revision.error, {
     message: 'the worker reports the error',
   });
-  const { error } = (await cluster.presenceOf(booting)).revision;
-  assert.match(error.code, /^NRC_/);
-  assert.ok(error.message.length > 0);
+  const { error, wanted, running: runs } = (await cluster.presenceOf(booting)).revision;
+  assert.equal(error.code, 'NRC_VALUE_DAMAGED');
+  assert.equal(wanted, runs + 1);
 
   await deployOnceItWorks('repaired');
   await untilRuns('repaired', everyone());
@@ -193,8 +210,8 @@ test('a truncated value in the store: a booting worker keeps the last good flows
 });
 
 test('a truncated value in the store: a new worker without flows waits for good ones', async () => {
-  const text = await cluster.store.command('GET', cluster.key('flows'));
-  await cluster.store.command('SET', cluster.key('flows'), text.slice(0, text.length / 2));
+  await truncateFlows();
+  await cluster.store.command('DEL', cluster.key('history:content'));
   const fresh = await cluster.addWorker({ name: 'fresh worker' });
   await fresh.waitForLog(/NRC_[A-Z_]+/);
   assert.ok(fresh.isRunning());

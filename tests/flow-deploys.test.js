@@ -192,9 +192,12 @@ for (const type of /** @type {const} */ (['nodes', 'full'])) {
     await cluster.untilProbes(({ live }) => 'slow' in live, { message: 'the slow probe runs' });
     const startsBefore = await Promise.all(cluster.workers.map(async (worker) => (await worker.probes()).starts.slow));
 
+    const numberBefore = await cluster.revisionNumber();
+
     for (let count = 1; count <= 10; count += 1) {
       await cluster.deploy(change(flows, 'slow', { value: String(count) }), { type });
     }
+    assert.equal(await cluster.revisionNumber(), numberBefore + 10);
     await cluster.untilProbes(({ live }) => live.slow?.value === '10', {
       message: 'every worker runs the tenth deploy',
     });

@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { before, beforeEach, test } = require('node:test');
-const { startCluster } = require('./support/cluster');
+const { PROMPTLY, startCluster } = require('./support/cluster');
 const { endpoint, probe, tab } = require('./support/flows');
 const { startProxy } = require('./support/proxy');
 const { fileScope } = require('./support/scope');
@@ -65,7 +65,7 @@ function flowsOf(version) {
  * @param {import('./support/cluster').Instance[]} on
  */
 function untilRuns(version, on) {
-  return cluster.untilAnswers('version', version, { on, timeout: 40_000 });
+  return cluster.untilAnswers('version', version, { on, timeout: PROMPTLY });
 }
 
 test('a deploy that a worker missed while its link was cut is applied when the link is back', async () => {

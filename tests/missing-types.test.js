@@ -4,7 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { before, test } = require('node:test');
-const { startCluster } = require('./support/cluster');
+const { PROMPTLY, startCluster } = require('./support/cluster');
 const { change, endpoint, probe, tab } = require('./support/flows');
 const { fileScope } = require('./support/scope');
 const { assertStarts } = require('./support/starts');
@@ -64,7 +64,7 @@ test('a type that is missing is reported, and its flows run as newly deployed on
   );
 
   for (const worker of cluster.workers) await worker.registerType('late-one');
-  await cluster.untilAnswers('version', 'v3');
+  await cluster.untilAnswers('version', 'v3', { timeout: PROMPTLY });
   await cluster.untilAnswers('added', 'new');
   await cluster.untilProbes(({ live }) => live.late?.value === 'v3', { message: 'the late node runs' });
   await untilReportedMissing([]);

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
 const { before, test } = require('node:test');
-const { startCluster } = require('./support/cluster');
+const { PROMPTLY, startCluster } = require('./support/cluster');
 const { decrypt } = require('./support/credentials');
 const { temporaryDirectory } = require('./support/directories');
 const { account, endpoint, probe, tab } = require('./support/flows');
@@ -70,9 +70,10 @@ async function commit(message) {
  * @param {string} password
  */
 async function untilRuns(version, password) {
-  await cluster.untilAnswers('version', version);
+  await cluster.untilAnswers('version', version, { timeout: PROMPTLY });
   await cluster.untilProbes(({ live }) => live.watched?.password === password, {
     message: `${version} runs with its password`,
+    timeout: PROMPTLY,
   });
 }
 

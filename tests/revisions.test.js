@@ -6,9 +6,9 @@ const assert = require('node:assert/strict');
 const { before, test } = require('node:test');
 const zlib = require('node:zlib');
 const { startCluster } = require('./support/cluster');
-const { account, endpoint, probe, tab } = require('./support/flows');
+const { account, endpoint, manyNodes, probe, tab } = require('./support/flows');
 const { fileScope } = require('./support/scope');
-const { until } = require('./support/wait');
+const { holdsFor, until } = require('./support/wait');
 
 const scope = fileScope();
 /** @type {import('./support/cluster').Cluster} */
@@ -69,6 +69,19 @@ test('each deploy has the next number and an id of its own', async () => {
   assert.equal(new Set(revisions.map(({ hash }) => hash)).size, 3);
 });
 
+test('a deploy while the one before it is still being started is the newest, and the last', async () => {
+  const numberBefore = await cluster.revisionNumber();
+  const rounds = 8;
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const turn of ['first', 'second']) {
+      await cluster.deploy([...flowsOf(`${turn} of round ${round}`), ...manyNodes('tab', 1_500)]);
+    }
+    await cluster.untilAnswers('version', `second of round ${round}`);
+  }
+  await holdsFor(async () => assert.equal(await cluster.revisionNumber(), numberBefore + 2 * rounds), 300);
+  await cluster.untilAnswers('version', `second of round ${rounds}`);
+});
+
 test('a change of credentials only is a revision of its own, with the same flows', async () => {
   const flows = [...flowsOf('credentials'), account('account')];
   await cluster.deploy([...flowsOf('credentials'), account('account', { password: 'first' })]);
@@ -78,7 +91,8 @@ test('a change of credentials only is a revision of its own, with the same flows
   });
   const second = await cluster.revision();
   assert.equal(Number(second.number), Number(first.number) + 1);
-  assert.notEqual(second.hash, first.hash);
+  assert.equal(second.hash, first.hash);
+  assert.notEqual(second.credentialsHash, first.credentialsHash);
   assert.deepEqual(await cluster.store.json(cluster.key('flows')), flows);
 });
 

@@ -56,7 +56,9 @@ test('a worker that starts before the admin waits, and runs what the admin deplo
   await admin.waitUntilReady();
   await admin.api.deploy(flowsOf('first', 'password'));
   await untilRuns(cluster, 'first', [worker]);
-  assert.equal((await cluster.presenceOf(worker)).source, 'store');
+  await until(async () => (await cluster.presenceOf(worker))?.source === 'store', {
+    message: 'the worker reports where its flows are from',
+  });
 });
 
 test('a worker whose store is down waits, says where it looks, and starts once it is there', async (t) => {
@@ -100,7 +102,7 @@ test('a worker whose store is down runs the last good flows of its disk, and cat
   const logged = worker.log().length;
   worker.start();
   await untilRuns(cluster, 'on disk', [worker]);
-  await worker.waitForLog(/last good/i, { from: logged });
+  await worker.waitForLog(/disk/i, { from: logged });
 
   await store.start();
   await untilRuns(cluster, 'newer', [worker]);

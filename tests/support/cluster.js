@@ -32,6 +32,18 @@ const { until, untilEqual } = require('./wait');
 
 let prefixes = 0;
 
+/**
+ * How soon a worker that is told of a deploy runs it, with room for a busy machine: well below the
+ * slow poll that catches what no message told. Milliseconds.
+ */
+const PROMPTLY = 5_000;
+
+/**
+ * A request that meets a node while it restarts is never answered by Node-RED: it is given up and
+ * made again. Milliseconds.
+ */
+const ANSWER_LIMIT = 500;
+
 /** Presence is written often, so that tests need not wait for it. Milliseconds. */
 const MONITORING = { enabled: true, heartbeatInterval: 500, heartbeatTTL: 3_000 };
 
@@ -119,7 +131,8 @@ async function startCluster(scope, options = {}) {
      * @param {{timeout?: number, on?: Instance[]}} [waitOptions]
      */
     async untilAnswers(path, text, { timeout, on = workers } = {}) {
-      const answers = () => Promise.all(on.map(async (one) => (await one.get(path)).text));
+      const answers = () =>
+        Promise.all(on.map(async (one) => (await one.get(path, { timeout: ANSWER_LIMIT })).text));
       const message = `/${path} is answered with ${text}`;
       await untilEqual(answers, on.map(() => text), { message, timeout }).catch((error) => {
         throw withLogs(error, on);
@@ -181,4 +194,4 @@ function withLogs(error, instances) {
   return error;
 }
 
-module.exports = { startCluster };
+module.exports = { PROMPTLY, startCluster };

@@ -183,9 +183,10 @@ function describeInstance(options, port) {
     },
     /**
      * @param {string} endpointPath below httpNodeRoot
+     * @param {{timeout?: number}} [options] ms
      * @returns {Promise<import('./http').Answer>}
      */
-    get: (endpointPath) => request(`${nodeUrl}/${endpointPath}`, { timeout: 10_000 }),
+    get: (endpointPath, { timeout = 10_000 } = {}) => request(`${nodeUrl}/${endpointPath}`, { timeout }),
     /** @returns {Promise<ProbeReport>} what the tests' palette tells about this process */
     probes: async () => (await request(`${nodeUrl}/probe`, { timeout: 10_000 })).body,
     /**

@@ -17,7 +17,14 @@ pub struct SecretKeeper {
     keyspace: Keyspace,
     configured: Configured,
     role: Role,
-    known: Mutex<Option<Arc<ClusterSecret>>>,
+    known: Mutex<Option<Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    secret: Arc<ClusterSecret>,
+    /// Whether the store said so; otherwise it is what this instance had when it last saw the store.
+    confirmed: bool,
 }
 
 impl SecretKeeper {
@@ -53,7 +60,7 @@ impl SecretKeeper {
         .await?
         .map(Arc::new);
         if let Some(secret) = &secret {
-            self.remember(Arc::clone(secret));
+            self.remember(Arc::clone(secret), true);
         }
         Ok(secret)
     }
@@ -104,27 +111,28 @@ impl SecretKeeper {
             }
             (configured, _) => ClusterSecret::propose(configured, Vec::new())?,
         };
-        self.remember(Arc::new(secret));
+        self.remember(Arc::new(secret), false);
         Ok(())
     }
 
     /// The secret as far as this process knows it.
     pub fn known(&self) -> Option<Arc<ClusterSecret>> {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.recall().map(|known| known.secret)
     }
 
-    /// The secret, asked of the store where it is not known yet.
+    /// The secret, asked of the store until the store has said it.
     ///
     /// # Errors
     /// `StoreNotReady` while no admin has created it; as [`establish`].
     pub async fn secret(&self) -> Result<Arc<ClusterSecret>> {
-        if let Some(known) = self.known() {
-            return Ok(known);
+        let known = self.recall();
+        if let Some(known) = &known
+            && known.confirmed
+        {
+            return Ok(Arc::clone(&known.secret));
         }
-        self.establish(Vec::new()).await?.ok_or_else(|| {
+        let said = self.establish(Vec::new()).await?;
+        said.or(known.map(|known| known.secret)).ok_or_else(|| {
             Error::new(
                 Code::StoreNotReady,
                 "the cluster has no credential secret yet; an admin creates it at its first start",
@@ -143,7 +151,15 @@ impl SecretKeeper {
         }
     }
 
-    fn remember(&self, secret: Arc<ClusterSecret>) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(secret);
+    fn recall(&self) -> Option<Known> {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn remember(&self, secret: Arc<ClusterSecret>, confirmed: bool) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Known { secret, confirmed });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::content::Content;
 use super::last_good::Kept;
 use super::revision::Head;
-use super::service::Flows;
+use super::service::{Flows, lock};
 use super::store::Stored;
 use crate::config::Role;
 use crate::error::{Code, Error, Result};
@@ -92,7 +92,13 @@ impl Flows {
     /// The revision's content from the store, its history or the disk, whichever is whole.
     pub(super) async fn recover(&self, head: &Head, error: &Error) -> Result<Content> {
         let label = head.revision.label();
-        let archived = self.inner.store.archive(head.revision.number).await?;
+        let archived = match self.inner.store.archive(head.revision.number).await {
+            Err(error) if error.code() == Code::StoreReply => {
+                tracing::error!("the history cannot be read: {error}");
+                None
+            }
+            archived => archived?,
+        };
         if let Some(archive) = archived {
             let content = crate::blocking(move || Content::from_archive(&archive)).await?;
             match content {
@@ -112,7 +118,10 @@ impl Flows {
                 );
                 Ok(kept.content)
             }
-            _ => Err(error.clone().while_doing(&format!("revision {label}"))),
+            _ => {
+                *lock(&self.inner.beyond_repair) = Some(head.revision.id.clone());
+                Err(error.clone().while_doing(&format!("revision {label}")))
+            }
         }
     }
 
@@ -125,6 +134,8 @@ impl Flows {
                 }
                 Ok(boot)
             }
+            // The store went away while it was asked, which tells nothing about the revision.
+            Err(error) if error.code().is_retriable() => Err(error),
             Err(error) => {
                 tracing::error!("{error}");
                 self.set_status(|status| {

@@ -56,8 +56,19 @@ pub enum Done {
     Failed(Error),
 }
 
+/// A revision that is being loaded to be applied. Dropped, it is not applied any more: whoever waited
+/// for it gave up.
+struct Preparation<'flows>(&'flows Flows);
+
+impl Drop for Preparation<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.inner.follower).abandon();
+    }
+}
+
 impl Flows {
-    /// Waits for something to do; `None` after [`Flows::close`]. Call [`Flows::done`] before asking again.
+    /// Waits for something to do; `None` after [`Flows::close`]. Call [`Flows::done`] before asking
+    /// again. A wait that is given up takes no job with it.
     pub async fn next_job(&self) -> Option<Job> {
         let mut stop = self.inner.stop.subscribe();
         tokio::select! {
@@ -110,7 +121,10 @@ impl Flows {
             }
             Decision::Apply(_) => {
                 drop(turn);
-                match self.prepare().await {
+                let preparation = Preparation(self);
+                let prepared = self.prepare().await;
+                std::mem::forget(preparation);
+                match prepared {
                     Ok(apply) => Ok(Some(Job::Apply(Box::new(apply)))),
                     Err(error) => {
                         self.postpone(&error);
@@ -172,10 +186,11 @@ impl Flows {
     pub async fn done(&self, job: Job, done: Done) -> Result<()> {
         match (job, done) {
             (Job::Apply(apply), Done::Applied) => {
-                self.inner.needs_full.store(false, Ordering::Release);
-                lock(&self.inner.follower).applied(Outcome::Applied, Instant::now());
                 let content = Arc::clone(&apply.content);
                 let archive = crate::blocking(move || content.archive()).await?;
+                self.inner.needs_full.store(false, Ordering::Release);
+                self.inner.followed.fetch_add(1, Ordering::AcqRel);
+                lock(&self.inner.follower).applied(Outcome::Applied, Instant::now());
                 tracing::info!("revision {} runs", apply.head.revision.label());
                 self.now_runs(apply.head, &apply.content, archive).await;
             }

@@ -160,6 +160,11 @@ impl Follower {
         }
     }
 
+    /// The apply that was decided will not take place; it is decided anew.
+    pub(super) fn abandon(&mut self) {
+        self.applying = None;
+    }
+
     /// Whether something is waiting for time to pass rather than for a message.
     pub(super) fn is_waiting(&self) -> bool {
         self.behind_since.is_some()

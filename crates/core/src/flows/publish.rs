@@ -45,12 +45,23 @@ pub struct Deploy {
 
 /// A revision that lacks only its number.
 struct Draft {
+    /// The same in each attempt, by which the store knows one that it has saved already.
+    id: String,
     content: Content,
     hash: String,
     credentials_hash: String,
     archive: Vec<u8>,
     deploy_type: DeployType,
     user: Option<String>,
+}
+
+/// What the attempts to save one deploy have in common.
+struct Attempts {
+    /// Which save of this instance it is, from 1.
+    number: u64,
+    /// How many revisions of others had been applied here when it was made.
+    followed: u64,
+    deploy: Arc<Deploy>,
 }
 
 /// Whether a save waits for a store that is away.
@@ -70,33 +81,40 @@ impl Flows {
     /// revision here); `SecretMismatch` where the credentials are not encrypted with the cluster's
     /// secret; `InvalidRequest` on a worker; the store's. Nothing is saved then.
     pub async fn publish(&self, deploy: Deploy, patience: Patience) -> Result<Revision> {
-        if self.inner.role == Role::Worker {
-            return Err(Error::new(
-                Code::InvalidRequest,
-                "a worker does not save flows; deploy on the admin",
-            ));
-        }
-        let ticket = self.inner.publishes.fetch_add(1, Ordering::AcqRel) + 1;
-        let deploy = Arc::new(deploy);
+        self.check_role()?;
+        let attempts = Attempts {
+            number: self.inner.publishes.fetch_add(1, Ordering::AcqRel) + 1,
+            followed: self.inner.followed.load(Ordering::Acquire),
+            deploy: Arc::new(deploy),
+        };
+        let mut draft = None;
         loop {
-            let error = match self.publish_now(&deploy).await {
+            let outcome = self.publish_now(&attempts, &mut draft).await;
+            let error = match outcome {
                 Err(error) if patience == Patience::UntilSaved && error.code().is_retriable() => {
                     error
                 }
                 outcome => return outcome,
             };
-            if self.inner.publishes.load(Ordering::Acquire) != ticket {
-                return Err(error.while_doing("a newer deploy takes its place"));
-            }
             tracing::warn!("the flows are saved as soon as the store is back: {error}");
             tokio::time::sleep(PAUSE).await;
+            if self.inner.publishes.load(Ordering::Acquire) != attempts.number {
+                return Err(error.while_doing("a newer deploy takes its place"));
+            }
         }
     }
 
-    async fn publish_now(&self, deploy: &Arc<Deploy>) -> Result<Revision> {
-        let draft = self.draft(Arc::clone(deploy)).await?;
+    async fn publish_now(
+        &self,
+        attempts: &Attempts,
+        draft: &mut Option<Draft>,
+    ) -> Result<Revision> {
+        let draft = match draft {
+            Some(draft) => draft,
+            None => draft.insert(self.draft(Arc::clone(&attempts.deploy)).await?),
+        };
         let _turn = self.inner.turn.lock().await;
-        match self.save(&draft).await {
+        match self.save(draft, attempts.followed).await {
             Ok(head) => {
                 tracing::info!(
                     "revision {} is saved ({} deploy, {} bytes of flows)",
@@ -105,7 +123,8 @@ impl Flows {
                     draft.content.flows.len()
                 );
                 let revision = head.revision.clone();
-                self.now_runs(head, &draft.content, draft.archive).await;
+                self.now_runs(head, &draft.content, draft.archive.clone())
+                    .await;
                 Ok(revision)
             }
             Err(error) => {
@@ -142,6 +161,7 @@ impl Flows {
             };
             content.check()?;
             Ok(Draft {
+                id: uuid::Uuid::new_v4().to_string(),
                 hash: content.hash(),
                 credentials_hash: secret.digest(&plain),
                 archive: content.archive(),
@@ -154,11 +174,22 @@ impl Flows {
     }
 
     /// Saves on top of what this instance runs; or of what is left of it, where the store lost some.
-    async fn save(&self, draft: &Draft) -> Result<Head> {
+    async fn save(&self, draft: &Draft, followed: u64) -> Result<Head> {
         let (running, state) = {
             let follower = lock(&self.inner.follower);
             (follower.running().cloned(), follower.state())
         };
+        if let Some(revision) = running.as_ref().filter(|running| running.id == draft.id) {
+            // An attempt whose reply was lost was saved all the same, and came back as news.
+            let revision = revision.clone();
+            return Ok(Head { revision, state });
+        }
+        if self.inner.followed.load(Ordering::Acquire) != followed {
+            return Err(Error::new(
+                Code::VersionMismatch,
+                "another admin's revision was applied here meanwhile; review its flows before deploying over them",
+            ));
+        }
         let number = running.as_ref().map_or(1, |running| running.number + 1);
         let seen = running.as_ref().map(|running| running.id.clone());
         let head = self.head_of(draft, number, state);
@@ -166,23 +197,29 @@ impl Flows {
             Err(error) if error.code() == Code::VersionMismatch => error,
             outcome => return outcome.map(|()| head),
         };
-        let Some(running) = running else {
-            return Err(mismatch);
-        };
-        let stored = self.inner.store.head().await?;
-        let is_newer = |stored: &Head| stored.revision.number >= running.number;
-        if stored.as_ref().is_some_and(is_newer) {
+        let stored = self.inner.store.head().await?.map(|head| head.revision);
+        if !self.may_replace(stored.as_ref(), running.as_ref()) {
             return Err(mismatch);
         }
         tracing::warn!(
-            "the store lost revision {}; the deploy is saved on top of it",
-            running.label()
+            "the store lost the newest revision, or what was saved in it; the deploy is saved on top of what is left"
         );
         self.inner.secrets.restore().await?;
-        let seen = stored.map(|stored| stored.revision.id);
-        let head = self.head_of(draft, number, state);
+        let newest = stored.as_ref().map_or(0, |stored| stored.number);
+        let seen = stored.map(|stored| stored.id);
+        let head = self.head_of(draft, number.max(newest + 1), state);
         self.save_on(seen.as_deref(), &head, draft).await?;
         Ok(head)
+    }
+
+    /// Whether what the store calls newest is older than what runs here, or cannot be read by anybody:
+    /// then nothing of another admin is lost.
+    fn may_replace(&self, stored: Option<&Revision>, running: Option<&Revision>) -> bool {
+        let Some(stored) = stored else {
+            return running.is_some();
+        };
+        let beyond_repair = lock(&self.inner.beyond_repair).as_ref() == Some(&stored.id);
+        beyond_repair || running.is_some_and(|running| stored.number < running.number)
     }
 
     async fn save_on(&self, seen: Option<&str>, head: &Head, draft: &Draft) -> Result<()> {
@@ -196,7 +233,7 @@ impl Flows {
         Head {
             revision: Revision {
                 number,
-                id: uuid::Uuid::new_v4().to_string(),
+                id: draft.id.clone(),
                 hash: draft.hash.clone(),
                 credentials_hash: draft.credentials_hash.clone(),
                 deploy_type: draft.deploy_type,
@@ -208,11 +245,22 @@ impl Flows {
         }
     }
 
+    fn check_role(&self) -> Result<()> {
+        match self.inner.role {
+            Role::Admin => Ok(()),
+            Role::Worker => Err(Error::new(
+                Code::InvalidRequest,
+                "a worker does not save flows or their state; use the admin",
+            )),
+        }
+    }
+
     /// Starts or stops the flows of the cluster, as the editor's button says.
     ///
     /// # Errors
-    /// The store's.
+    /// `InvalidRequest` on a worker; the store's.
     pub async fn publish_state(&self, state: RunState) -> Result<()> {
+        self.check_role()?;
         let _turn = self.inner.turn.lock().await;
         let Some(head) = self.inner.store.head().await? else {
             return Ok(());

@@ -50,6 +50,13 @@ pub(super) struct Inner {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// An apply failed or node types were missing: the next apply restarts everything.
     pub(super) needs_full: AtomicBool,
+    /// Counts revisions of others that were applied here, so that a deploy that was made before is not
+    /// saved over one of them.
+    pub(super) followed: AtomicU64,
+    /// The id of a revision in the store that neither the store nor this instance can read any more.
+    pub(super) beyond_repair: Mutex<Option<String>>,
+    /// Held while the last good revision is written.
+    pub(super) disk: tokio::sync::Mutex<()>,
     /// Counts saves, so that one that waits for the store gives way to a newer one.
     pub(super) publishes: AtomicU64,
     pub(super) wake: Notify,
@@ -85,6 +92,9 @@ impl Flows {
                 secrets,
                 turn: tokio::sync::Mutex::default(),
                 needs_full: AtomicBool::new(false),
+                followed: AtomicU64::new(0),
+                beyond_repair: Mutex::default(),
+                disk: tokio::sync::Mutex::default(),
                 publishes: AtomicU64::new(0),
                 wake: Notify::new(),
                 status: watch::channel(Status::default()).0,
@@ -132,17 +142,20 @@ impl Flows {
             status.state = head.state;
         });
         lock(&self.inner.follower).runs(&head);
-        let snapshot = Arc::new(Snapshot {
+        *lock(&self.inner.snapshot) = Some(Arc::new(Snapshot {
             head,
             credentials: content.credentials.clone(),
             archive,
-        });
-        *lock(&self.inner.snapshot) = Some(Arc::clone(&snapshot));
-        self.keep(snapshot).await;
+        }));
+        self.keep().await;
     }
 
-    /// Writes the snapshot to the disk; a failure is the operator's to know, not the flows'.
-    pub(super) async fn keep(&self, snapshot: Arc<Snapshot>) {
+    /// Writes the newest snapshot to the disk; a failure is the operator's to know, not the flows'.
+    async fn keep(&self) {
+        let _disk = self.inner.disk.lock().await;
+        let Some(snapshot) = lock(&self.inner.snapshot).clone() else {
+            return;
+        };
         let last_good = self.inner.last_good.clone();
         let secret = self.inner.secrets.known();
         let written = crate::blocking(move || {

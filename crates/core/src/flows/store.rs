@@ -88,10 +88,20 @@ impl RevisionStore {
             .cmd("GET")
             .arg(self.keyspace.credentials());
         type Reply = (HashMap<String, String>, Option<Vec<u8>>, Option<Vec<u8>>);
-        let (fields, flows, credentials): Reply = self
+        let reply: Result<Reply> = self
             .connection
             .run(Lane::Bulk, &Request::Transaction(transaction), Repeat::Safe)
-            .await?;
+            .await;
+        let (fields, flows, credentials) = match reply {
+            Ok(reply) => reply,
+            // A key of a foreign type: where it is not the head, that one tells what to look for.
+            Err(error) if error.code() == Code::StoreReply => {
+                let head = self.head().await?;
+                let content = Some(Err(error));
+                return Ok(Stored { head, content });
+            }
+            Err(error) => return Err(error),
+        };
         let head = head_from(fields, &self.keyspace.revision())?;
         let keyspace = self.keyspace.clone();
         let hash = head.as_ref().map(|head| head.revision.hash.clone());

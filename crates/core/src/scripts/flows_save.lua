@@ -12,9 +12,17 @@ end
 if (current or '') ~= ARGV[1] then
   return 0
 end
--- What can be refused (by access rules or a key of a foreign type) comes first: a script is not rolled back.
-redis.call('PUBLISH', ARGV[9], ARGV[10])
+-- A script is not rolled back, so whatever can be refused comes first: keys of a foreign type, ...
+redis.call('HLEN', KEYS[4])
+redis.call('HLEN', KEYS[5])
+-- ... any write (the store is full), ...
 redis.call('HSET', KEYS[5], ARGV[3], ARGV[7])
+-- ... and the channel, by access rules. What was written until here nobody reads without the rest.
+local announced = redis.pcall('PUBLISH', ARGV[9], ARGV[10])
+if type(announced) == 'table' and announced.err then
+  redis.call('HDEL', KEYS[5], ARGV[3])
+  return announced
+end
 redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
 redis.call('HSET', KEYS[3], unpack(ARGV, 11))
 redis.call('SET', KEYS[2], ARGV[6])

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::support::{PATIENT, SOON, block, configuration, open, until};
+use crate::support::{PATIENT, SOON, block, configuration, open, text};
 
 /// The credential secret of instances that are not told another one.
 const SECRET: &str = "the cluster's secret";
@@ -173,15 +173,6 @@ impl Instance {
     pub(crate) fn running(&self) -> Option<u64> {
         self.flows.status().borrow().running
     }
-
-    /// Waits until the instance has seen that the store wants this revision.
-    pub(crate) async fn wants(&self, number: u64) {
-        let status = self.flows.status();
-        until("the wanted revision", async || {
-            status.borrow().wanted == Some(number)
-        })
-        .await;
-    }
 }
 
 /// A revision that was applied.
@@ -207,4 +198,9 @@ pub(crate) fn deploy(flows: &str, deploy_type: DeployType) -> Deploy {
 /// Flows that differ by a name.
 pub(crate) fn named(name: &str) -> String {
     format!(r#"[{{"id":"n1","type":"inject","name":"{name}"}}]"#)
+}
+
+/// A field of the newest revision's metadata, seen from outside.
+pub(crate) async fn field(server: &Server, name: &str) -> Option<String> {
+    text(server, &["HGET", "nodered:revision", name]).await
 }

@@ -5,12 +5,8 @@ use node_red_cluster_core::flows::revision::DeployType;
 use node_red_cluster_core::flows::{Done, Job};
 use node_red_cluster_testkit::Server;
 
-use crate::cluster::{Instance, named};
+use crate::cluster::{Instance, field, named};
 use crate::support::{look, text, until};
-
-async fn field(server: &Server, name: &str) -> Option<String> {
-    text(server, &["HGET", "nodered:revision", name]).await
-}
 
 async fn refilled(admin: &Instance) {
     admin.flows.wake();

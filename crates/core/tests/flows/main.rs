@@ -9,4 +9,5 @@ mod deploys;
 mod follow;
 mod loss;
 mod publish;
+mod refusals;
 mod start;
