@@ -2,11 +2,11 @@
 
 /** An admin's storage: the editor's deploys become revisions, and other admins' revisions come here. */
 
-const { setImmediate: nextTurn } = require('node:timers/promises');
+const { setImmediate: nextTurn, setTimeout: delay } = require('node:timers/promises');
 
 const { watchDeployIntents } = require('./deploy-intent.js');
+const { createFlowCopies } = require('./flow-copies.js');
 const { seedLibrary } = require('./library-seed.js');
-const { createFlowCopies } = require('./local-files.js');
 const { parseFlows, printFlows } = require('./slices.js');
 
 /**
@@ -14,6 +14,9 @@ const { parseFlows, printFlows } = require('./slices.js');
  * milliseconds. Where Node-RED fails to start it, the end is never announced.
  */
 const DEPLOY_LIMIT = 60_000;
+
+/** How long a deploy waits for a revision that is being started; then it is a conflict. Milliseconds. */
+const SETTLE_LIMIT = 10_000;
 
 /** @typedef {Record<string, unknown>} ExportedCredentials */
 
@@ -23,18 +26,21 @@ const DEPLOY_LIMIT = 60_000;
  * @param {import('./types').LocalFiles} files
  * @param {import('./types').Start} start
  * @param {ReturnType<typeof import('./apply').createApplier>} applier
+ * @param {ReturnType<typeof import('./follow').createFollowing>} following
  */
-function createAdmin(runtime, cluster, files, start, applier) {
+function createAdmin(runtime, cluster, files, start, applier, following) {
   const { log, settings } = runtime;
   const projectsEnabled = settings.editorTheme?.projects?.enabled === true;
   const intents = watchDeployIntents(log);
-  const copies = createFlowCopies(files, log);
+  const copies = createFlowCopies(files, runtime);
   const starting = createStarting();
   /** @type {ExportedCredentials | null} */
   let staged = null;
   /** @type {Promise<unknown>} */
   let ownDeploy = Promise.resolve();
   let runState = start.state;
+  // Nobody can read the newest revision: only somebody's deploy may take its place.
+  let heldBack = start.source === 'unreadable';
 
   /** @returns {{credentialSecret?: string | false} | null} the active project, once it is loaded */
   function activeProject() {
@@ -97,24 +103,29 @@ function createAdmin(runtime, cluster, files, start, applier) {
    */
   async function saveFlows(flows, user) {
     const credentials = staged;
+    staged = null;
     if (applier.takeSave()) {
-      staged = null;
-      copies.write(flows, credentials, user);
+      if (activeProject() === null) copies.write(flows, credentials);
       return;
     }
     intents.takeReload();
     const deploy = { type: intents.deployType(), user: user?.username };
+    // The editor may have seen a revision that is still being started here, and deploys on top of it.
+    await Promise.race([following.settled(), delay(SETTLE_LIMIT, undefined, { ref: false })]);
     // Until Node-RED has started this deploy, no other may be applied over it. Watched from before the
     // save, since the end comes in the same turn where no flows run.
     const started = whenDeployed(runtime.events);
-    if (activeProject() === null) {
-      starting.add(await publish(flows, credentials, deploy));
-      copies.write(flows, credentials, user);
-    } else {
-      starting.add(await publishProject(flows, credentials, deploy, user));
+    try {
+      starting.add(activeProject() === null
+        ? await publish(flows, credentials, deploy)
+        : await publishProject(flows, credentials, deploy, user));
+    } catch (error) {
+      // Node-RED holds them and does not hand them out again.
+      staged ??= credentials;
+      throw error;
     }
-    // After a failure they stay staged: Node-RED holds them and does not hand them out again.
-    staged = null;
+    if (activeProject() === null) copies.write(flows, credentials);
+    heldBack = false;
     ownDeploy = started;
   }
 
@@ -153,7 +164,7 @@ function createAdmin(runtime, cluster, files, start, applier) {
 
   /** @param {string} hash of the flows that were started */
   async function onDeployed(hash) {
-    if (applier.isApplying() || starting.take(hash)) return;
+    if (applier.isApplying() || starting.take(hash) || heldBack) return;
     const reload = intents.takeReload();
     const running = runtime.flows.getFlows();
     if (running === null) return;
@@ -171,17 +182,21 @@ function createAdmin(runtime, cluster, files, start, applier) {
 
   /** Flows of a Node-RED that joins a new cluster, or of the older package, become the first revision. */
   async function firstFlows() {
-    // Always asked: the file storage learns here which project is active.
-    const onDisk = await files.getFlows();
-    if (activeProject() !== null) return { flows: onDisk, credentials: await files.getCredentials() };
+    if (projectsEnabled) {
+      // Asked in any case: the file storage learns here which project is active.
+      const flows = await files.getFlows();
+      if (activeProject() !== null) return { flows, credentials: await files.getCredentials() };
+    }
     if (start.source === 'store' || start.source === 'disk') {
-      return { flows: await parseFlows(cluster.bootFlows()), credentials: JSON.parse(cluster.credentials()) };
+      return { flows: await parseFlows(await cluster.bootFlows()), credentials: JSON.parse(cluster.credentials()) };
     }
     const unversioned = start.source === 'unversioned';
     const first = unversioned
-      ? { flows: await parseFlows(cluster.bootFlows()), credentials: JSON.parse(cluster.credentials()) }
-      : { flows: onDisk, credentials: await files.getCredentials() };
-    if (first.flows.length > 0) {
+      ? { flows: await parseFlows(await cluster.bootFlows()), credentials: JSON.parse(cluster.credentials()) }
+      : { flows: await files.getFlows(), credentials: await files.getCredentials() };
+    if (heldBack) {
+      log.error('[cluster] the newest revision of the cluster cannot be read; the flow file of this admin is loaded instead, and reaches the workers when you deploy it');
+    } else if (first.flows.length > 0) {
       await publish(first.flows, first.credentials, { type: 'full', patient: true });
       log.info(`[cluster] the flows ${unversioned ? 'of the older package' : 'on the disk of this admin'} are the first revision of the cluster`);
     }

@@ -113,9 +113,12 @@ function findMissingTypes(runtime, flows) {
  */
 function markChangedCredentials(runtime, flows, credentials) {
   for (const node of flows) {
-    const now = runtime.nodes.getCredentials(node.id) ?? {};
-    const next = credentials[node.id] ?? {};
-    if (JSON.stringify(now) !== JSON.stringify(next)) {
+    const now = runtime.nodes.getCredentials(node.id);
+    const given = Object.hasOwn(credentials, node.id);
+    // Most nodes have none, before and after.
+    if (now === undefined && !given) continue;
+    const next = given ? credentials[node.id] : {};
+    if (JSON.stringify(now ?? {}) !== JSON.stringify(next)) {
       credentials[node.id] = next;
       node.credentials = structuredClone(next);
     }

@@ -5,13 +5,16 @@
 /**
  * @param {import('./types').NativeCluster} cluster
  * @param {import('./types').Runtime['log']} log
- * @param {(job: import('./types').Job) => Promise<import('./types').JobOutcome>} perform
- * @returns {Promise<void>} when the cluster is closed
  */
-async function follow(cluster, log, perform) {
-  for (;;) {
-    const job = await cluster.nextJob();
-    if (job === null) return;
+function createFollowing(cluster, log) {
+  /** @type {Promise<void>} */
+  let current = Promise.resolve();
+
+  /**
+   * @param {import('./types').Job} job
+   * @param {(job: import('./types').Job) => Promise<import('./types').JobOutcome>} perform
+   */
+  async function carryOut(job, perform) {
     /** @type {import('./types').JobOutcome} */
     let outcome;
     try {
@@ -23,6 +26,23 @@ async function follow(cluster, log, perform) {
     }
     await cluster.done(JSON.stringify(outcome));
   }
+
+  return {
+    /**
+     * @param {(job: import('./types').Job) => Promise<import('./types').JobOutcome>} perform
+     * @returns {Promise<void>} when the cluster is closed
+     */
+    async follow(perform) {
+      for (;;) {
+        const job = await cluster.nextJob();
+        if (job === null) return;
+        current = carryOut(job, perform);
+        await current;
+      }
+    },
+    /** @returns {Promise<void>} when what is being done at this moment is done */
+    settled: () => current,
+  };
 }
 
-module.exports = { follow };
+module.exports = { createFollowing };

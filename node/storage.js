@@ -7,7 +7,7 @@
 
 const { createAdmin } = require('./admin.js');
 const { createApplier } = require('./apply.js');
-const { follow } = require('./follow.js');
+const { createFollowing } = require('./follow.js');
 const { openInstance, startOrExit } = require('./instance.js');
 const { findLocalFiles } = require('./local-files.js');
 const { whenBooted } = require('./runtime-events.js');
@@ -42,10 +42,11 @@ async function init(settings, runtime) {
   /** @type {import('./types').Start} */
   const start = JSON.parse(await startOrExit(log, () => cluster.start(secrets)));
   const applier = createApplier(runtime);
+  const following = createFollowing(cluster, log);
   instance = role === 'admin'
-    ? createAdmin(runtime, cluster, files, start, applier)
+    ? createAdmin(runtime, cluster, files, start, applier, following)
     : createWorker(runtime, cluster, files, start, applier);
-  followOnceBooted(runtime).catch((error) => log.error(`[cluster] this instance no longer follows the cluster: ${error.stack}`));
+  followOnceBooted(runtime, following).catch((error) => log.error(`[cluster] this instance no longer follows the cluster: ${error.stack}`));
 }
 
 /** @returns {Promise<string[]>} a secret that Node-RED generated before it joined the cluster */
@@ -59,8 +60,9 @@ async function secretsOnDisk() {
  * The first apply waits for the start of Node-RED: two at once would leave nodes behind that nobody stops.
  *
  * @param {import('./types').Runtime} runtime
+ * @param {ReturnType<typeof createFollowing>} following
  */
-async function followOnceBooted(runtime) {
+async function followOnceBooted(runtime, following) {
   const { events, log } = runtime;
   const { missingTypes, error } = await whenBooted(events);
   if (error) log.error(`[cluster] the flows of the start do not run: ${error}`);
@@ -73,7 +75,7 @@ async function followOnceBooted(runtime) {
   }
   cluster.booted(missingTypes);
   events.on('type-registered', () => cluster.forgive());
-  await follow(cluster, log, instance.perform);
+  await following.follow(instance.perform);
 }
 
 /**

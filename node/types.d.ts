@@ -64,6 +64,8 @@ export interface Settings {
   userDir?: string;
   coreNodesDir: string;
   readOnly?: boolean;
+  flowFile?: string;
+  flowFilePretty?: boolean;
   valkey?: unknown;
   credentialSecret?: string | false;
   runtimeState?: { enabled?: boolean };
@@ -106,7 +108,7 @@ export interface Job {
 
 /** What a start found out. */
 export interface Start {
-  source: 'store' | 'unversioned' | 'disk' | 'nothing';
+  source: 'store' | 'unversioned' | 'disk' | 'nothing' | 'unreadable';
   state: 'start' | 'stop';
   generatedSecret: string | null;
   revision: number | null;
@@ -116,13 +118,13 @@ export interface Start {
 export interface NativeCluster {
   about(): string;
   start(candidates: string[]): Promise<string>;
-  bootFlows(): Buffer[];
+  bootFlows(): Promise<Buffer[]>;
   credentials(): string;
   booted(missingTypes: string[]): void;
   nextJob(): Promise<Job | null>;
   done(outcome: string): Promise<void>;
   forgive(): void;
-  publish(flows: Buffer, deploy: string): Promise<string>;
+  publish(flows: Buffer[], deploy: string): Promise<string>;
   publishState(state: string): Promise<void>;
   isNews(hash: string, credentials: string): Promise<boolean>;
   runningHash(): string | null;

@@ -24,7 +24,7 @@ function createWorker(runtime, cluster, files, start, applier) {
   return {
     async getFlows() {
       const running = runtime.flows.getFlows();
-      return running === null ? parseFlows(cluster.bootFlows()) : running.flows;
+      return running === null ? parseFlows(await cluster.bootFlows()) : running.flows;
     },
     async getCredentials() {
       return JSON.parse(cluster.credentials());

@@ -248,3 +248,19 @@ test('a store that hangs and comes back loses no deploy', async () => {
   await deployOnceItWorks('after it hung');
   await untilRuns('after it hung', everyone());
 });
+
+test('an admin that finds flows which nobody can read publishes none of its own unasked', async () => {
+  await cluster.admin.stop();
+  await truncateFlows();
+  await cluster.store.command('DEL', cluster.key('history:content'));
+  const number = await cluster.revisionNumber();
+  fs.rmSync(path.join(cluster.admin.userDir, '.node-red-cluster'), { recursive: true });
+  cluster.admin.start();
+  await cluster.admin.waitForLog(/newest revision of the cluster cannot be read/);
+  await cluster.admin.waitUntilReady();
+  await holdsFor(async () => assert.equal(await cluster.revisionNumber(), number), 1_000);
+  await untilRuns(`base ${versions}`);
+
+  await deployOnceItWorks('asked for');
+  await untilRuns('asked for', everyone());
+});

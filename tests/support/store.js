@@ -187,6 +187,12 @@ async function startStore({ password, users = [], config = [] } = {}) {
       return (await (await openClient()).command('KEYS', pattern)).sort();
     },
     /**
+     * @param {string} username
+     * @param {string} userPassword
+     * @returns {Promise<resp.RespClient>} a connection of its own, which the caller closes
+     */
+    connectAs: (username, userPassword) => resp.connect({ path: socketPath, username, password: userPassword }),
+    /**
      * Listens to channels on a connection of its own.
      * @param {...string} channels
      * @returns {Promise<Subscription>}

@@ -1,7 +1,5 @@
-//! The handle on the cluster that the JavaScript layer holds. Structured values cross as JSON text,
-//! flows as bytes.
+//! The handle on the cluster that the JavaScript layer holds.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use napi::bindgen_prelude::{Buffer, FnArgs, Function, Null, PromiseRaw};
@@ -9,100 +7,17 @@ use napi::{Either, Env};
 use napi_derive::napi;
 use node_red_cluster_core::cluster::{Cluster, Options};
 use node_red_cluster_core::config::{self, Role, Secret};
-use node_red_cluster_core::credentials::Configured;
-use node_red_cluster_core::documents::library::{Entry, Item};
 use node_red_cluster_core::error::{Code, Error};
 use node_red_cluster_core::flows::revision::{DeployType, RunState};
-use node_red_cluster_core::flows::{Credentials, Deploy, Done, Job, Patience};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use node_red_cluster_core::flows::{Deploy, Done, Job, Patience};
 
 use crate::logging;
 use crate::promise::{guarded, promise};
 use crate::runtime::runtime;
-
-/// What `openCluster` takes, as JSON.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct OpenRequest {
-    /// The `valkey` block as JSON text.
-    settings: String,
-    /// `credentialSecret` of settings.js: a text, false, or null.
-    credential_secret: Value,
-    directory: PathBuf,
-    node_red: String,
-    node: String,
-}
-
-/// What `publish` takes beside the flows, as JSON.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PublishRequest {
-    #[serde(rename = "type")]
-    deploy_type: String,
-    user: Option<String>,
-    #[serde(default)]
-    patient: bool,
-    credentials: GivenCredentials,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
-enum GivenCredentials {
-    Unchanged,
-    Exported {
-        text: String,
-    },
-    Project {
-        text: String,
-        secret: Option<String>,
-    },
-}
-
-/// What `done` takes, as JSON.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Outcome {
-    #[serde(rename_all = "camelCase")]
-    MissingTypes {
-        missing_types: Vec<String>,
-    },
-    Failed {
-        error: String,
-    },
-    Applied {
-        #[serde(rename = "applied")]
-        _applied: bool,
-    },
-}
-
-/// What `about` gives, as JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct About<'cluster> {
-    role: &'static str,
-    store: String,
-    key_prefix: &'cluster str,
-    warnings: &'cluster [String],
-}
-
-/// What `nextJob` resolves to.
-#[napi(object)]
-pub struct JobForJs {
-    /// `apply`, `state` or `refill`.
-    pub kind: String,
-    /// How the revision was deployed.
-    #[napi(js_name = "type")]
-    pub deploy_type: Option<String>,
-    /// Who deployed it.
-    pub user: Option<String>,
-    /// Whether the flows run.
-    pub state: Option<String>,
-    /// The flows: UTF-8 of JSON arrays, in order.
-    pub flows: Option<Vec<Buffer>>,
-    /// The credentials in clear, JSON text.
-    pub credentials: Option<String>,
-}
+use crate::wire::{
+    About, GivenCredentials, JobForJs, OpenRequest, Outcome, PublishRequest, buffers, configured,
+    describe, describe_entry, join, parse, to_json,
+};
 
 /// One instance's part in the cluster.
 #[napi(js_name = "NativeCluster")]
@@ -179,17 +94,20 @@ impl ClusterHandle {
         )
     }
 
-    /// The flows to start with: UTF-8 of JSON arrays, in order.
-    #[napi(catch_unwind)]
-    pub fn boot_flows(&self, env: &Env) -> napi::Result<Vec<Buffer>> {
-        guarded(env, || {
-            let boot = self.cluster.boot();
-            let slices = match boot.as_ref().and_then(|boot| boot.content.as_ref()) {
-                Some(content) => content.slices()?,
-                None => Vec::new(),
-            };
-            Ok(buffers(slices))
-        })
+    /// Resolves to the flows to start with: UTF-8 of JSON arrays, in order.
+    #[napi(catch_unwind, ts_return_type = "Promise<Buffer[]>")]
+    pub fn boot_flows<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, Vec<Buffer>>> {
+        let boot = self.cluster.boot();
+        promise(
+            env,
+            blocking(
+                move || match boot.as_ref().and_then(|boot| boot.content.as_ref()) {
+                    Some(content) => content.slices(),
+                    None => Ok(Vec::new()),
+                },
+            ),
+            |_, slices| Ok(buffers(slices)),
+        )
     }
 
     /// The credentials of the flows that run, encrypted, JSON text.
@@ -270,12 +188,13 @@ impl ClusterHandle {
         self.cluster.forgive();
     }
 
-    /// Saves a deploy; resolves to the revision's metadata, as JSON.
+    /// Saves a deploy, whose flows come as slices of their UTF-8; resolves to the revision's metadata, as
+    /// JSON.
     #[napi(catch_unwind, ts_return_type = "Promise<string>")]
     pub fn publish<'env>(
         &self,
         env: &'env Env,
-        flows: Buffer,
+        flows: Vec<Buffer>,
         deploy: String,
     ) -> napi::Result<PromiseRaw<'env, String>> {
         let cluster = self.cluster.clone();
@@ -283,10 +202,7 @@ impl ClusterHandle {
             env,
             async move {
                 let request: PublishRequest = parse(&deploy)?;
-                let flows = tokio::task::spawn_blocking(move || String::from_utf8(flows.to_vec()))
-                    .await
-                    .map_err(|error| Error::new(Code::Internal, error.to_string()))?
-                    .map_err(|_| Error::new(Code::InvalidRequest, "the flows are not UTF-8"))?;
+                let flows = blocking(move || join(&flows)).await?;
                 let patience = if request.patient {
                     Patience::UntilSaved
                 } else {
@@ -444,122 +360,15 @@ impl ClusterHandle {
     }
 }
 
-impl From<GivenCredentials> for Credentials {
-    fn from(given: GivenCredentials) -> Self {
-        match given {
-            GivenCredentials::Unchanged => Credentials::Unchanged,
-            GivenCredentials::Exported { text } => Credentials::Exported(text),
-            GivenCredentials::Project { text, secret } => Credentials::OfProject {
-                text,
-                secret: secret.map(Secret::new),
-            },
-        }
-    }
-}
-
-/// A job on its way to JavaScript's thread, where alone buffers can be made.
-struct Described {
-    kind: &'static str,
-    deploy_type: Option<DeployType>,
-    user: Option<String>,
-    state: Option<RunState>,
-    flows: Option<Vec<String>>,
-    credentials: Option<String>,
-}
-
-/// Takes out of a job what only JavaScript needs.
-fn describe(job: &mut Job) -> Described {
-    let bare = |kind| Described {
-        kind,
-        deploy_type: None,
-        user: None,
-        state: None,
-        flows: None,
-        credentials: None,
-    };
-    match job {
-        Job::Apply(apply) => Described {
-            deploy_type: Some(apply.deploy_type),
-            user: apply.head.revision.user.clone(),
-            state: Some(apply.head.state),
-            flows: Some(std::mem::take(&mut apply.flows)),
-            credentials: Some(std::mem::take(&mut apply.credentials)),
-            ..bare("apply")
-        },
-        Job::State(state) => Described {
-            state: Some(*state),
-            ..bare("state")
-        },
-        Job::Refill => bare("refill"),
-    }
-}
-
-impl Described {
-    fn into_js(self) -> JobForJs {
-        JobForJs {
-            kind: self.kind.to_owned(),
-            deploy_type: self.deploy_type.map(|name| name.as_str().to_owned()),
-            user: self.user,
-            state: self.state.map(|name| name.as_str().to_owned()),
-            flows: self.flows.map(buffers),
-            credentials: self.credentials,
-        }
-    }
-}
-
-fn buffers(slices: Vec<String>) -> Vec<Buffer> {
-    slices
-        .into_iter()
-        .map(|slice| Buffer::from(slice.into_bytes()))
-        .collect()
-}
-
-fn describe_entry(entry: Entry) -> Result<Value, Error> {
-    Ok(match entry {
-        Entry::File { body } => json!({ "body": body }),
-        Entry::Folder(items) => {
-            let items: Result<Vec<Value>, Error> = items.into_iter().map(describe_item).collect();
-            json!({ "items": items? })
-        }
-    })
-}
-
-fn describe_item(item: Item) -> Result<Value, Error> {
-    match item {
-        Item::Folder(name) => Ok(Value::String(name)),
-        Item::File { name, meta } => {
-            let mut described: Map<String, Value> = parse(&meta)?;
-            described.insert("fn".to_owned(), Value::String(name));
-            Ok(Value::Object(described))
-        }
-    }
-}
-
-fn configured(secret: Value) -> Result<Configured, Error> {
-    match secret {
-        Value::Null => Ok(Configured::Unset),
-        Value::Bool(false) => Ok(Configured::Disabled),
-        Value::String(text) if !text.is_empty() => Ok(Configured::Text(Secret::new(text))),
-        _ => Err(Error::new(
-            Code::ConfigInvalid,
-            "`credentialSecret` in settings.js must be a text, or false to store credentials in clear",
-        )),
-    }
-}
-
 fn runtime_of_core() -> Result<&'static tokio::runtime::Runtime, Error> {
     runtime().map_err(|error| Error::new(Code::Internal, error.reason))
 }
 
-fn parse<'text, T: Deserialize<'text>>(text: &'text str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| {
-        Error::new(
-            Code::InvalidRequest,
-            format!("the JavaScript layer sent something unexpected: {error}"),
-        )
-    })
-}
-
-fn to_json(value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::new(Code::Internal, error.to_string()))
+/// Runs what takes the CPU for longer than a moment off the runtime's only worker.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::new(Code::Internal, error.to_string()))?
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //! - `cluster`: the handle on the cluster that `node/storage.js` holds
 //! - `cli`: the command line, which runs in a Node.js process so that one artefact ships
+//! - `wire`: what crosses, and its conversion
 //! - `promise`: a future becomes a JavaScript promise, an error a JavaScript error with its code
 //! - `runtime`: the one runtime of the process
 //! - `logging`: log lines reach JavaScript
@@ -14,3 +15,4 @@ mod cluster;
 mod logging;
 mod promise;
 mod runtime;
+mod wire;

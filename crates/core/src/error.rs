@@ -7,7 +7,8 @@ use std::fmt;
 pub enum Code {
     /// An option of the settings cannot work as written.
     ConfigInvalid,
-    /// The store did not answer in time; nothing was done.
+    /// There is no link to the store, or no answer in time. Where the request went out it may have been
+    /// carried out, but it is one that may be repeated.
     StoreUnreachable,
     /// The request went out and the link was lost before the reply: it may or may not have been carried out.
     OutcomeUnknown,
@@ -158,6 +159,12 @@ impl From<redis::RedisError> for Error {
                 Code::StoreOutOfMemory,
                 format!("the store is out of memory ({said}); raise its maxmemory or free some"),
             ),
+            (_, "MISCONF" | "NOREPLICAS") => (
+                Code::StoreNotReady,
+                format!(
+                    "the store refuses writes at the moment ({said}); look at its disk and its replicas"
+                ),
+            ),
             (_, "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY")
             | (
                 ErrorKind::Server(
@@ -220,6 +227,7 @@ mod tests {
     #[test]
     fn replies_that_heal_by_themselves_are_told_from_those_that_do_not() {
         assert_eq!(server("LOADING", "x").code(), Code::StoreNotReady);
+        assert_eq!(server("MISCONF", "x").code(), Code::StoreNotReady);
         assert_eq!(server("OOM", "x").code(), Code::StoreOutOfMemory);
         assert_eq!(server("READONLY", "x").code(), Code::StoreReadOnly);
         assert!(server("READONLY", "x").code().is_retriable());

@@ -162,7 +162,7 @@ impl Cluster {
             status.source = match source {
                 Source::Store | Source::Unversioned => members::Source::Store,
                 Source::Disk => members::Source::Disk,
-                Source::Nothing => members::Source::None,
+                Source::Nothing | Source::Unreadable => members::Source::None,
             };
             status.state = members::State::Waiting;
         });

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Start {
-    /// Where the flows come from: `store`, `unversioned`, `disk` or `nothing`.
+    /// Where the flows come from: `store`, `unversioned`, `disk`, `nothing` or `unreadable`.
     pub source: &'static str,
     /// Whether the flows are to run.
     pub state: RunState,
@@ -49,6 +49,7 @@ impl Cluster {
                 Source::Unversioned => "unversioned",
                 Source::Disk => "disk",
                 Source::Nothing => "nothing",
+                Source::Unreadable => "unreadable",
             },
             state: boot
                 .head

@@ -22,6 +22,8 @@ pub enum Source {
     Disk,
     /// Nowhere: there are none yet.
     Nothing,
+    /// Nowhere: there is a revision, and nobody can read it. Nothing may be published over it unasked.
+    Unreadable,
 }
 
 /// What an instance starts with.
@@ -142,7 +144,14 @@ impl Flows {
                     status.wanted = Some(head.revision.number);
                     status.error = Some(error.clone());
                 });
-                Ok(self.boot_empty().await)
+                let boot = self.boot_empty().await;
+                Ok(match boot.source {
+                    Source::Nothing => Boot {
+                        source: Source::Unreadable,
+                        ..boot
+                    },
+                    _ => boot,
+                })
             }
         }
     }
@@ -151,7 +160,7 @@ impl Flows {
         match self.kept().await {
             Some(kept) => {
                 tracing::warn!(
-                    "the store has no flows; starting with revision {} from this instance's disk",
+                    "the store has no flows that can be read; starting with revision {} from this instance's disk",
                     kept.head.revision.label()
                 );
                 Boot {

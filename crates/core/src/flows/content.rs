@@ -11,7 +11,7 @@ use crate::error::{Code, Error, Result};
 pub const CONTENT_LIMIT: usize = 256 * 1024 * 1024;
 
 /// About how many bytes of flows JavaScript parses in one turn of its event loop.
-const SLICE_SIZE: usize = 256 * 1024;
+const SLICE_SIZE: usize = 64 * 1024;
 
 /// Flows and credentials, as JSON text; the credentials as Node-RED encrypts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Content {
         })
     }
 
-    /// The flows cut into JSON arrays of about 256 KB, in order: parsed one in a turn, they never
+    /// The flows cut into JSON arrays of about 64 KB, in order: parsed one in a turn, they never
     /// hold up an event loop.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ pub struct Apply {
     pub head: Head,
     /// What it restarts.
     pub deploy_type: DeployType,
-    /// The flows as JSON arrays of about 256 KB, in order.
+    /// The flows as JSON arrays of about 64 KB, in order.
     pub flows: Vec<String>,
     /// The credentials in clear: a JSON object by node id.
     pub credentials: String,

@@ -1,0 +1,60 @@
+'use strict';
+
+/** The access rules that docs/operations.md recommends: enough for each role, and no more. */
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
+const { before, test } = require('node:test');
+const { startCluster } = require('./support/cluster');
+const { ROOT } = require('./support/directories');
+const { endpoint, tab } = require('./support/flows');
+const { fileScope } = require('./support/scope');
+const { startStore } = require('./support/store');
+
+const PASSWORD = 'a-password-of-the-test';
+
+/** @param {string} user */
+function rulesOf(user) {
+  const text = fs.readFileSync(path.join(ROOT, 'docs', 'operations.md'), 'utf8');
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`ACL SETUSER ${user} `));
+  assert.ok(line, `the documentation has rules for ${user}`);
+  const rules = line.replace('ACL SETUSER ', '').replace('PASSWORD', PASSWORD).replaceAll('nodered:', 'test-1:');
+  return rules.split(/\s+/).join(' ');
+}
+
+const scope = fileScope();
+/** @type {import('./support/cluster').Cluster} */
+let cluster;
+before(async () => {
+  const store = await startStore({
+    password: 'of the operator',
+    users: [rulesOf('nodered-admin'), rulesOf('nodered-worker')],
+  });
+  scope.after(() => store.release());
+  cluster = await startCluster(scope, {
+    store,
+    adminOptions: { valkey: { username: 'nodered-admin', password: PASSWORD } },
+    workerOptions: { valkey: { username: 'nodered-worker', password: PASSWORD } },
+  });
+  assert.equal(cluster.prefix, 'test-1:', 'the rules are for the prefix of the cluster');
+});
+
+test('under the documented rules deploys reach the workers, and everyone is present', async () => {
+  await cluster.deploy([tab('tab'), ...endpoint('tab', 'version', 'one')]);
+  await cluster.untilAnswers('version', 'one');
+  assert.equal((await cluster.store.command('SMEMBERS', cluster.key('cluster:members'))).length, 3);
+  for (const instance of cluster.instances) {
+    assert.doesNotMatch(instance.log(), /NRC_STORE_PERMISSION|NOPERM/);
+  }
+});
+
+test('under the documented rules a worker writes neither flows nor credentials nor settings', async () => {
+  const worker = await cluster.store.connectAs('nodered-worker', PASSWORD);
+  for (const name of ['flows', 'credentials', 'settings', 'revision', 'secret', 'history']) {
+    await assert.rejects(worker.command('SET', cluster.key(name), 'x'), /NOPERM/, name);
+    await assert.rejects(worker.command('DEL', cluster.key(name)), /NOPERM/, name);
+  }
+  await assert.rejects(worker.command('FLUSHALL'), /NOPERM/);
+  worker.close();
+});
