@@ -34,6 +34,9 @@ function createAdmin(runtime, cluster, files, start, applier, following) {
   const intents = watchDeployIntents(log);
   const copies = createFlowCopies(files, runtime);
   const starting = createStarting();
+  /** Node-RED asks for the flows first and then for the credentials that belong to them. */
+  let loaded = { flows: /** @type {import('./types').FlowNode[]} */ ([]), credentials: /** @type {ExportedCredentials} */ ({}) };
+  let begun = false;
   /** @type {ExportedCredentials | null} */
   let staged = null;
   /** @type {Promise<unknown>} */
@@ -102,7 +105,8 @@ function createAdmin(runtime, cluster, files, start, applier, following) {
    * @param {{username?: string}} [user]
    */
   async function saveFlows(flows, user) {
-    const credentials = staged;
+    // Held back there is no revision whose credentials could go on.
+    const credentials = staged ?? (heldBack ? loaded.credentials : null);
     staged = null;
     if (applier.takeSave()) {
       if (activeProject() === null) copies.write(flows, credentials);
@@ -211,10 +215,6 @@ function createAdmin(runtime, cluster, files, start, applier, following) {
     const running = runtime.flows.getFlows();
     return { flows: running?.flows ?? [], credentials: JSON.parse(cluster.credentials()) };
   }
-
-  /** Node-RED asks for the flows first and then for the credentials that belong to them. */
-  let loaded = { flows: /** @type {import('./types').FlowNode[]} */ ([]), credentials: /** @type {ExportedCredentials} */ ({}) };
-  let begun = false;
 
   return {
     async getFlows() {
