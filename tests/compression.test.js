@@ -76,10 +76,15 @@ for (const [kind, write] of Object.entries(WRITTEN)) {
     await store.command('SET', cluster.key('credentials'), write(credentials));
     await store.command('SET', cluster.key('settings'), write(settings));
 
-    const admin = await cluster.addAdmin();
-    await admin.waitUntilReady();
+    // Workers may be upgraded before the admin.
     const worker = await cluster.addWorker();
     await worker.waitUntilReady();
+    await cluster.untilProbes(({ live }) => live.watched?.password === 'of long ago', {
+      message: 'a worker without an admin has the credentials',
+      on: [worker],
+    });
+    const admin = await cluster.addAdmin();
+    await admin.waitUntilReady();
     await cluster.untilAnswers('version', 'of long ago', { on: [admin, worker] });
     await cluster.untilProbes(({ live }) => live.watched?.password === 'of long ago', {
       message: 'the credentials are decrypted',

@@ -103,16 +103,28 @@ impl Cluster {
             known.extend(kept.secret.map(Secret::new));
         }
         known.extend(candidates);
-        if boot.source == Source::Unversioned && self.inner.config.role == Role::Admin {
-            self.inner
-                .secrets
-                .check_first(&boot_credentials(&boot), &mut known)?;
+        if boot.source == Source::Unversioned {
+            let credentials = boot_credentials(&boot);
+            match self.inner.secrets.check_first(&credentials, &mut known) {
+                Err(error) if self.inner.config.role == Role::Worker => {
+                    // The admin may know better, on its disk; what it publishes is followed.
+                    tracing::warn!("waiting for an admin: {error}");
+                    return Ok(Boot {
+                        source: Source::Nothing,
+                        head: None,
+                        content: None,
+                    });
+                }
+                checked => checked?,
+            }
         }
         let established = self.inner.secrets.establish(known.clone()).await?;
-        if established.is_none() && boot.source == Source::Disk {
-            // A worker runs its last good revision although the store lost the secret with the flows.
-            let kept = known.first().map(|secret| secret.expose().to_owned());
-            self.inner.secrets.assume(kept)?;
+        if established.is_none() && matches!(boot.source, Source::Disk | Source::Unversioned) {
+            // A worker in a store that lost the secret, or where no admin has made one of it yet.
+            let known = known.first().map(|secret| secret.expose().to_owned());
+            if let Err(error) = self.inner.secrets.assume(known) {
+                tracing::warn!("{error}");
+            }
         }
         Ok(boot)
     }

@@ -88,7 +88,7 @@ impl SecretKeeper {
         Err(Error::new(
             Code::SecretMismatch,
             format!(
-                "{} was encrypted with another secret than this admin knows; set the credentialSecret that the flows were saved with in settings.js",
+                "{} was encrypted with another secret than this instance knows; set the credentialSecret that the flows were saved with in settings.js",
                 self.keyspace.credentials()
             ),
         ))
