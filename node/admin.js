@@ -258,7 +258,8 @@ function createAdmin(runtime, cluster, files, start, applier, following) {
       runState = next;
       const copy = structuredClone(all);
       await files.saveSettings(copy).catch((error) => log.warn(`[cluster] the settings file of this admin is not up to date: ${error.message}`));
-      await cluster.saveSettings(JSON.stringify(shared));
+      // Node-RED does not await all of its saves: an error that nobody catches would end the process.
+      await cluster.saveSettings(JSON.stringify(shared)).catch((error) => log.error(`[cluster] the settings are on the disk of this admin only: ${error.message}`));
       if (changed && !applier.isApplying()) {
         await cluster.publishState(next).catch((error) => log.error(`[cluster] the workers were not told to ${next} their flows: ${error.message}`));
       }

@@ -159,7 +159,7 @@ async fn an_admin_can_deploy_over_what_is_beyond_repair() {
     look(&server, &["DEL", "nodered:history:content"]).await;
     let admin = again(Role::Admin, &server, None);
     let boot = admin.start().await;
-    assert_eq!(boot.source, Source::Nothing);
+    assert_eq!(boot.source, Source::Unreadable);
     admin.rests().await;
     let saved = admin
         .deploy(&named("anew"), DeployType::Full)
