@@ -58,3 +58,60 @@ test('under the documented rules a worker writes neither flows nor credentials n
   await assert.rejects(worker.command('FLUSHALL'), /NOPERM/);
   worker.close();
 });
+
+test('under the documented rules both roles may do what the link to the store and the context need', async () => {
+  const value = cluster.key('context:global:a');
+  const names = cluster.key('context-names:global');
+  const scopes = cluster.key('context-scopes');
+  const needed = [
+    ['CLIENT', 'TRACKING', 'ON', 'BCAST', 'PREFIX', cluster.key('context:'), 'NOLOOP'],
+    ['CLIENT', 'ID'],
+    ['CLIENT', 'INFO'],
+    ['CLIENT', 'SETNAME', 'x'],
+    ['CLIENT', 'KILL', 'ID', '1', 'ADDR', '127.0.0.1:1'],
+    ['INFO', 'server'],
+    ['TIME'],
+    ['PING'],
+    ['GET', value],
+    ['MGET', value, value],
+    ['GETRANGE', value, '0', '10'],
+    ['STRLEN', value],
+    ['SET', value, '1'],
+    ['DEL', value],
+    ['UNLINK', value],
+    ['ZADD', names, 'NX', '1', 'a'],
+    ['ZREM', names, 'a'],
+    ['ZRANGE', names, '0', '-1'],
+    ['ZPOPMIN', names, '100'],
+    ['SADD', scopes, 'global'],
+    ['SREM', scopes, 'global'],
+    ['SMEMBERS', scopes],
+    ['MULTI'],
+    ['EXEC'],
+    ['EVAL', 'return 1', '2', value, names],
+    ['EVALSHA', '0000000000000000000000000000000000000000', '2', value, names],
+  ];
+  for (const user of ['nodered-admin', 'nodered-worker']) {
+    for (const command of needed) {
+      assert.equal(await cluster.store.command('ACL', 'DRYRUN', user, ...command), 'OK', `${user}: ${command}`);
+    }
+  }
+});
+
+test('under the documented rules nobody gets at other clients, other keys or the server', async () => {
+  const forbidden = [
+    ['CLIENT', 'LIST'],
+    ['CLIENT', 'PAUSE', '1'],
+    ['CONFIG', 'GET', '*'],
+    ['FLUSHALL'],
+    ['KEYS', '*'],
+    ['SHUTDOWN'],
+    ['GET', 'other:context:global:a'],
+  ];
+  for (const user of ['nodered-admin', 'nodered-worker']) {
+    for (const command of forbidden) {
+      const said = await cluster.store.command('ACL', 'DRYRUN', user, ...command);
+      assert.match(said, /has no permissions/, `${user}: ${command}`);
+    }
+  }
+});

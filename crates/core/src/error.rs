@@ -32,6 +32,12 @@ pub enum Code {
     ValueDamaged,
     /// A value is larger than the limit.
     ValueTooLarge,
+    /// A property expression cannot be read. Its text is Node-RED's own, which nodes compare.
+    InvalidExpression,
+    /// A value is none that JSON can say, or none that an operation works on.
+    ValueInvalid,
+    /// More writes wait for the store than this process may hold.
+    TooManyPendingWrites,
     /// A request of the caller is malformed.
     InvalidRequest,
     /// A library entry does not exist.
@@ -61,6 +67,9 @@ impl Code {
             Code::SecretMismatch => "NRC_SECRET_MISMATCH",
             Code::ValueDamaged => "NRC_VALUE_DAMAGED",
             Code::ValueTooLarge => "NRC_VALUE_TOO_LARGE",
+            Code::InvalidExpression => "INVALID_EXPR",
+            Code::ValueInvalid => "NRC_VALUE_INVALID",
+            Code::TooManyPendingWrites => "NRC_TOO_MANY_PENDING_WRITES",
             Code::InvalidRequest => "NRC_INVALID_REQUEST",
             Code::NotFound => "NRC_NOT_FOUND",
             Code::LocalFile => "NRC_LOCAL_FILE",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ConnectionConfig;
+use super::{ConnectionConfig, ContextConfig};
 
 /// What [`super::parse`] returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Presence of this instance.
     pub monitoring: Monitoring,
+    /// The shared context as it is held in this process.
+    pub context: ContextConfig,
     /// Where the store is and how it is reached.
     pub connection: ConnectionConfig,
 }

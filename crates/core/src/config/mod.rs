@@ -14,6 +14,7 @@
 //!
 //! Values, in the order in which they contain each other:
 //! - `instance`: [`Config`], [`Role`], [`Monitoring`], [`Compression`]
+//! - `context`: [`ContextConfig`] in it, [`ContextSettings`] beside it
 //! - `connection`: [`ConnectionConfig`], [`Topology`] and the addresses in it
 //! - `tls`: [`TlsConfig`], [`Verify`]
 //! - `secret`: [`Secret`], [`SecretBytes`], which no message ever shows
@@ -21,13 +22,15 @@
 //!
 //! Reading, from JSON to those values:
 //! - `options`: the table of all options; `nearest`: the right name of a misspelt one
-//! - `read`: [`parse`] and [`parse_connection`], on top of
+//! - `read`: [`parse`], [`parse_connection`] and [`parse_context`], on top of
 //!   - `instance`, `connection`: the two halves of a block; `tls`, `address`: parts of the latter
+//!   - `context`: options of the context store, from a block and what is laid over it
 //!   - `written`: connection options of one source and how sources are laid over each other
 //!   - `url`, `environment`: the sources besides the block
 //!   - `source`, `value`: options of one source by name, and one JSON value as JavaScript sends it
 
 mod connection;
+mod context;
 mod error;
 mod instance;
 mod nearest;
@@ -37,11 +40,13 @@ mod secret;
 mod tls;
 
 pub use connection::{ConnectionConfig, Endpoint, Family, HostPort, SentinelConfig, Topology};
+pub use context::{ContextConfig, ContextSettings, NearCache, OfflineReads, ParsedContext};
 pub use error::ConfigError;
 pub use instance::{Compression, Config, Monitoring, Parsed, Role};
 pub use options::{
-    ADDRESS_OPTIONS, KnownOption, MONITORING_OPTIONS, OPTIONS, Purpose, TLS_OPTIONS,
+    ADDRESS_OPTIONS, KnownOption, MONITORING_OPTIONS, NEAR_CACHE_OPTIONS, OPTIONS, Purpose,
+    TLS_OPTIONS,
 };
-pub use read::{parse, parse_connection};
+pub use read::{parse, parse_connection, parse_context};
 pub use secret::{Secret, SecretBytes};
 pub use tls::{TlsConfig, Verify};

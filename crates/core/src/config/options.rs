@@ -86,6 +86,27 @@ pub const OPTIONS: &[KnownOption] = &[
     ),
     instance("sessionTTL", "seconds", "lifetime of editor sessions"),
     instance("timeout", "ms", "limit of one context operation"),
+    instance(
+        "nearCache",
+        "object | boolean",
+        "context values kept in this process",
+    ),
+    instance(
+        "offlineReads",
+        "'fail' | 'last-known'",
+        "what a synchronous read of context does while the store is away",
+    ),
+    instance("maxValueBytes", "bytes", "longest value of context"),
+    instance(
+        "maxPendingWrites",
+        "number",
+        "writes of context that may wait for the store",
+    ),
+    instance(
+        "maxPendingBytes",
+        "bytes",
+        "bytes of the writes of context that may wait for the store",
+    ),
     instance("clusterMonitoring", "object", "presence of instances"),
     connection(
         "url",
@@ -218,6 +239,17 @@ pub const MONITORING_OPTIONS: &[KnownOption] = &[
     ),
 ];
 
+/// Every option of `nearCache`.
+pub const NEAR_CACHE_OPTIONS: &[KnownOption] = &[
+    instance("enabled", "boolean", "whether values are kept"),
+    instance("maxBytes", "bytes", "how much memory they may take"),
+    instance(
+        "maxAge",
+        "ms",
+        "age at which a value is read anew although nothing was heard of a change",
+    ),
+];
+
 /// Every option of `tls` and `sentinelTLS`.
 pub const TLS_OPTIONS: &[KnownOption] = &[
     connection(
@@ -286,7 +318,13 @@ mod tests {
 
     #[test]
     fn no_table_has_a_name_twice() {
-        for table in [OPTIONS, MONITORING_OPTIONS, TLS_OPTIONS, ADDRESS_OPTIONS] {
+        for table in [
+            OPTIONS,
+            MONITORING_OPTIONS,
+            NEAR_CACHE_OPTIONS,
+            TLS_OPTIONS,
+            ADDRESS_OPTIONS,
+        ] {
             let mut names: Vec<_> = table.iter().map(|option| option.name).collect();
             names.sort_unstable();
             names.dedup();

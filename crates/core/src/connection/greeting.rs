@@ -1,13 +1,31 @@
-//! An open stream becomes a session: who logs in, in which protocol, and why that was refused.
+//! An open stream becomes a session: who logs in, in which protocol, and why that was refused; what the
+//! server is; and how the session before is ended for good.
+//!
+//! **Fencing.** A request whose reply was lost is repeated on the next session, if repeating is safe. But a
+//! server that was frozen, or a network that was slow, may still hold the first copy unread in the socket
+//! of the old session, and carry it out *after* the repeat and whatever followed: a newer value would be
+//! replaced by an older one. So each new session, before anybody may use it, ends the old one with
+//! `CLIENT KILL`. Guaranteed where the server permits this and is still the same process: once a session is
+//! announced, nothing of the sessions before it is carried out any more; what was, was before it. Not
+//! guaranteed: where access rules forbid `CLIENT KILL` (then the order is what the network makes of it), and
+//! at another server, say a master that froze and was failed over: what it still holds ends with it, or
+//! is lost when it comes back as a replica.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
+    Value,
+};
 
+use super::clock::StoreClock;
+use super::server::{self, Facts};
 use super::stream::{ByteStream, Connector};
+use super::tracked::{Ability, Tracked};
+use super::tracking::{Session, Tracker};
 use crate::config::ConnectionConfig;
 use crate::error::{Code, Error, Result};
 
@@ -17,35 +35,67 @@ const PIPELINE_BUFFER: usize = 1024;
 /// Moves the bytes of one connection; ends with it.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// A session that is ready for use.
+pub(super) struct Greeting {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) driver: Driver,
+    /// On the link that tracks.
+    pub(super) tracked: Option<Tracked>,
+}
+
+/// What a link does besides carrying requests.
+#[derive(Debug, Clone)]
+pub(super) struct Duties {
+    /// Hears of changed keys.
+    pub(super) tracker: Arc<Tracker>,
+    /// Is set by each greeting.
+    pub(super) clock: Arc<StoreClock>,
+}
+
 /// Connects and logs in, as often as it is asked.
 pub(super) struct Greeter {
     connector: Arc<Connector>,
     config: ConnectionConfig,
     /// For `CLIENT LIST`.
     name: String,
+    duties: Option<Duties>,
     /// What the server was found to speak.
     protocol: ProtocolVersion,
+    /// The newest session, which the next one has to end.
+    last: Option<Facts>,
 }
 
 impl Greeter {
-    pub(super) fn new(connector: Arc<Connector>, config: ConnectionConfig, name: String) -> Self {
+    pub(super) fn new(
+        connector: Arc<Connector>,
+        config: ConnectionConfig,
+        name: String,
+        duties: Option<Duties>,
+    ) -> Self {
         Self {
             connector,
             config,
             name,
+            duties,
             protocol: ProtocolVersion::RESP3,
+            last: None,
         }
     }
 
-    /// A connection that has answered, and its driver.
+    /// The next session leaves the newest one alone.
+    pub(super) fn spare_last(&mut self) {
+        self.last = None;
+    }
+
+    /// A session that has answered. `epoch` is the one that it will have.
     ///
     /// # Errors
     /// `ConfigInvalid` and `StoreAuthentication` where another attempt will end the same; else what
     /// the network or the store said.
-    pub(super) async fn connect(&mut self) -> Result<(MultiplexedConnection, Driver)> {
-        match self.greet_in_time(self.protocol).await {
+    pub(super) async fn connect(&mut self, epoch: u64) -> Result<Greeting> {
+        let greeted = match self.greet_in_time(self.protocol, epoch).await {
             Err(error) if self.protocol == ProtocolVersion::RESP3 && may_lack_resp3(&error) => {
-                let Ok(greeted) = self.greet_in_time(ProtocolVersion::RESP2).await else {
+                let Ok(greeted) = self.greet_in_time(ProtocolVersion::RESP2, epoch).await else {
                     return Err(error);
                 };
                 tracing::info!("the store does not offer RESP3, using RESP2 ({error})");
@@ -53,18 +103,22 @@ impl Greeter {
                 Ok(greeted)
             }
             other => other,
-        }
+        };
+        let (greeting, facts) = greeted?;
+        self.last = Some(facts);
+        Ok(greeting)
     }
 
     async fn greet_in_time(
         &self,
         protocol: ProtocolVersion,
-    ) -> Result<(MultiplexedConnection, Driver)> {
+        epoch: u64,
+    ) -> Result<(Greeting, Facts)> {
         let limit = self.config.connect_timeout;
         let begin = Instant::now();
         let stream = self.connector.open().await?;
         let left = limit.saturating_sub(begin.elapsed());
-        let greeted = tokio::time::timeout(left, self.greet(protocol, stream)).await;
+        let greeted = tokio::time::timeout(left, self.greet(protocol, epoch, stream)).await;
         greeted.unwrap_or_else(|_| {
             Err(Error::new(
                 Code::StoreUnreachable,
@@ -80,41 +134,120 @@ impl Greeter {
     async fn greet(
         &self,
         protocol: ProtocolVersion,
+        epoch: u64,
         stream: Pin<Box<dyn ByteStream>>,
-    ) -> Result<(MultiplexedConnection, Driver)> {
-        let settings = AsyncConnectionConfig::new()
+    ) -> Result<(Greeting, Facts)> {
+        let mut settings = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE_BUFFER);
-        let (connection, driver) = MultiplexedConnection::new_with_config(
-            &identity(&self.config, protocol),
-            stream,
-            settings,
-        )
-        .await
-        .map_err(|error| greeting_error(&self.config, error))?;
+        let mut session = None;
+        if let Some(duties) = &self.duties {
+            let number = duties.tracker.begin(epoch);
+            session = Some((duties, number));
+            if protocol == ProtocolVersion::RESP3 {
+                let tracker = Arc::clone(&duties.tracker);
+                // Called from within the driver, in the order of the stream.
+                settings = settings.set_push_sender(move |push: PushInfo| {
+                    tracker.push(number, &push);
+                    Ok::<(), std::convert::Infallible>(())
+                });
+            }
+        }
+        let identity = identity(&self.config, protocol);
+        let opened = MultiplexedConnection::new_with_config(&identity, stream, settings).await;
+        let (connection, driver) = opened.map_err(|error| greeting_error(&self.config, error))?;
         // The driver must run for the next commands to be answered.
         let mut driver: Driver = Box::pin(driver);
-        let mut probe = connection.clone();
-        let name = self.name.clone();
-        let probed = async move {
-            // A name is a courtesy to whoever reads CLIENT LIST; access rules may forbid it.
-            let _ = redis::cmd("CLIENT")
-                .arg("SETNAME")
-                .arg(name)
-                .exec_async(&mut probe)
-                .await;
-            redis::cmd("PING").exec_async(&mut probe).await
-        };
-        tokio::select! {
-            answer = probed => answer.map_err(|error| greeting_error(&self.config, error))?,
+        let (facts, tracked) = tokio::select! {
+            made = self.make_ready(connection.clone(), session, protocol) => {
+                made.map_err(|error| greeting_error(&self.config, error))?
+            }
             () = &mut driver => return Err(Error::new(
                 Code::StoreUnreachable,
                 format!("the store at {} closed the connection at once", self.config.describe()),
             )),
-        }
-        Ok((connection, driver))
+        };
+        let greeting = Greeting {
+            connection,
+            driver,
+            tracked,
+        };
+        Ok((greeting, facts))
     }
+
+    /// Learns what the server is, ends the session before, turns tracking on.
+    async fn make_ready(
+        &self,
+        mut connection: MultiplexedConnection,
+        session: Option<(&Duties, Session)>,
+        protocol: ProtocolVersion,
+    ) -> std::result::Result<(Facts, Option<Tracked>), RedisError> {
+        let clock = session.map(|(duties, _)| &*duties.clock);
+        let facts = self.probe(&mut connection, clock).await?;
+        self.fence(&mut connection, &facts).await?;
+        let Some((duties, session)) = session else {
+            return Ok((facts, None));
+        };
+        let ability = match protocol {
+            ProtocolVersion::RESP2 => Ability::None,
+            _ if facts.tells_apart_own_writes() => Ability::ForeignWrites,
+            _ => Ability::AllWrites,
+        };
+        let tracker = Arc::clone(&duties.tracker);
+        let tracked = Tracked::start(tracker, session, connection, ability).await?;
+        Ok((facts, Some(tracked)))
+    }
+
+    async fn probe(
+        &self,
+        connection: &mut MultiplexedConnection,
+        clock: Option<&StoreClock>,
+    ) -> std::result::Result<Facts, RedisError> {
+        let mut questions = redis::pipe();
+        // A name is a courtesy to whoever reads CLIENT LIST. That, and everything up to PING, access
+        // rules may forbid, and older servers may lack.
+        questions.cmd("CLIENT").arg("SETNAME").arg(&self.name);
+        questions.cmd("CLIENT").arg("ID");
+        questions.cmd("CLIENT").arg("INFO");
+        questions.cmd("INFO").arg("server");
+        questions.cmd("TIME");
+        questions.cmd("PING");
+        let asked = Instant::now();
+        let replies = connection.send_packed_commands(&questions, 0, 6).await?;
+        let answered = Instant::now();
+        let [_, id, client, server, time, ping]: [Value; 6] =
+            replies.try_into().map_err(|_| unexpected_greeting())?;
+        ping.extract_error()?;
+        if let (Some(clock), Some(time)) = (clock, server::time(&time)) {
+            clock.calibrate(time, asked, answered);
+        }
+        Ok(Facts::read(&id, &client, &server))
+    }
+
+    /// Ends the newest session at the server, see the head of this file.
+    async fn fence(
+        &self,
+        connection: &mut MultiplexedConnection,
+        facts: &Facts,
+    ) -> std::result::Result<(), RedisError> {
+        let Some(kill) = self.last.as_ref().and_then(|last| last.fence(facts)) else {
+            return Ok(());
+        };
+        // Mostly it is gone already, which is no error in this form of the command.
+        let reply = connection.send_packed_command(&kill).await?;
+        if let Err(refused) = reply.extract_error() {
+            tracing::debug!("the session before cannot be ended at the store: {refused}");
+        }
+        Ok(())
+    }
+}
+
+fn unexpected_greeting() -> RedisError {
+    RedisError::from((
+        ErrorKind::UnexpectedReturnType,
+        "the store answered a greeting with another number of replies",
+    ))
 }
 
 /// Who this connection is, for the greeting.

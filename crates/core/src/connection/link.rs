@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::backoff::Backoff;
 use super::closed;
-use super::greeting::{Driver, Greeter};
+use super::greeting::{Duties, Greeter, Greeting};
 use super::stream::Connector;
 use crate::config::ConnectionConfig;
 use crate::error::{Code, Error, Result};
@@ -27,11 +27,20 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// The longest pause after such a connection: it did connect, so the store may serve again any moment.
 const UNSETTLED_PAUSE: Duration = Duration::from_millis(200);
 
+/// A link that is down for longer is known to be down, even if no attempt to connect has failed yet.
+const BRIEF: Duration = Duration::from_millis(250);
+
 /// What a link is doing.
 #[derive(Clone)]
 pub(super) enum State {
-    /// Not connected; the reason is that of the last attempt.
-    Down { reason: Option<Error> },
+    /// Not connected.
+    Down {
+        /// That of the last attempt, or why the connection before it ended.
+        reason: Option<Error>,
+        since: Instant,
+        /// Whether an attempt to connect has failed since.
+        tried: bool,
+    },
     /// Connected; the epoch grows with each connect.
     Up {
         connection: MultiplexedConnection,
@@ -84,10 +93,15 @@ impl Link {
         connector: Arc<Connector>,
         config: ConnectionConfig,
         name: String,
+        duties: Option<Duties>,
         ping_limit: Duration,
         stopped: watch::Receiver<bool>,
     ) -> Self {
-        let (state_sender, state) = watch::channel(State::Down { reason: None });
+        let (state_sender, state) = watch::channel(State::Down {
+            reason: None,
+            since: Instant::now(),
+            tried: false,
+        });
         let (epoch_sender, epochs) = watch::channel(0);
         let (suspect, suspected) = watch::channel(Suspect {
             epoch: 0,
@@ -95,8 +109,10 @@ impl Link {
         });
         let supervisor = Supervisor {
             place: config.describe(),
-            greeter: Greeter::new(connector, config, name.clone()),
+            greeter: Greeter::new(connector, config, name.clone(), duties.clone()),
+            duties,
             name,
+            down_since: Instant::now(),
             ping_limit,
             state: state_sender,
             epochs: epoch_sender,
@@ -114,6 +130,28 @@ impl Link {
 
     pub(super) fn state(&self) -> State {
         self.state.borrow().clone()
+    }
+
+    /// Whether its supervisor still runs; not so once the runtime that it was started on is gone.
+    pub(super) fn is_alive(&self) -> bool {
+        self.state.has_changed().is_ok()
+    }
+
+    /// Why the link is down, unless it is up or may be so in a moment.
+    pub(super) fn known_down(&self) -> Option<Error> {
+        match &*self.state.borrow() {
+            State::Up { .. } => None,
+            State::Down {
+                reason,
+                since,
+                tried,
+            } => {
+                let known = *tried || since.elapsed() > BRIEF;
+                known.then(|| reason.clone().unwrap_or_else(|| lost("the link is down")))
+            }
+            State::Refused { error } => Some(error.clone()),
+            State::Closed => Some(closed()),
+        }
     }
 
     pub(super) fn epochs(&self) -> watch::Receiver<u64> {
@@ -143,6 +181,7 @@ impl Link {
             Err(_) => Err(match self.state() {
                 State::Down {
                     reason: Some(reason),
+                    ..
                 } => reason,
                 _ => Error::new(
                     Code::StoreUnreachable,
@@ -166,6 +205,7 @@ impl Link {
 
 struct Supervisor {
     greeter: Greeter,
+    duties: Option<Duties>,
     /// Where the store is looked for, for the log.
     place: String,
     name: String,
@@ -175,8 +215,19 @@ struct Supervisor {
     suspected: watch::Receiver<Suspect>,
     /// Connections that are no longer used but may still answer what was sent on them.
     retired: JoinSet<()>,
+    /// When the link was last lost, at first when it was begun.
+    down_since: Instant,
     /// When the log last heard of an outage, unless a settled connection came after it.
     reported: Option<Instant>,
+}
+
+impl Drop for Supervisor {
+    /// Also when the runtime is shut down with the link open.
+    fn drop(&mut self) {
+        if let Some(duties) = &self.duties {
+            duties.tracker.close();
+        }
+    }
 }
 
 impl Supervisor {
@@ -193,17 +244,18 @@ impl Supervisor {
         let mut epoch = 0;
         let mut outage: Option<Outage> = None;
         loop {
-            match self.greeter.connect().await {
-                Ok((connection, driver)) => {
+            match self.greeter.connect(epoch + 1).await {
+                Ok(greeting) => {
                     epoch += 1;
                     let connected = Instant::now();
                     self.report_connected(outage.take());
                     self.state.send_replace(State::Up {
-                        connection: connection.clone(),
+                        connection: greeting.connection.clone(),
                         epoch,
                     });
                     self.epochs.send_replace(epoch);
-                    let reason = self.live(connection, epoch, driver).await;
+                    let reason = self.live(greeting, epoch).await;
+                    self.down_since = Instant::now();
                     let settled = connected.elapsed() >= SETTLED;
                     if settled {
                         backoff.reset();
@@ -212,6 +264,8 @@ impl Supervisor {
                     self.report_outage(&mut outage, &reason);
                     self.state.send_replace(State::Down {
                         reason: Some(reason),
+                        since: self.down_since,
+                        tried: false,
                     });
                     if !settled {
                         tokio::time::sleep(backoff.next_pause().min(UNSETTLED_PAUSE)).await;
@@ -227,6 +281,8 @@ impl Supervisor {
                     } else {
                         State::Down {
                             reason: Some(error),
+                            since: self.down_since,
+                            tried: true,
                         }
                     });
                     tokio::time::sleep(backoff.next_pause()).await;
@@ -236,12 +292,12 @@ impl Supervisor {
     }
 
     /// Lives with an open connection until it ends, and says why it ended.
-    async fn live(
-        &mut self,
-        mut connection: MultiplexedConnection,
-        epoch: u64,
-        mut driver: Driver,
-    ) -> Error {
+    async fn live(&mut self, greeting: Greeting, epoch: u64) -> Error {
+        let Greeting {
+            mut connection,
+            mut driver,
+            mut tracked,
+        } = greeting;
         let limit = self.ping_limit;
         let heartbeat = async move {
             loop {
@@ -254,6 +310,12 @@ impl Supervisor {
                 }
             }
         };
+        let tracking = async {
+            match &mut tracked {
+                Some(tracked) => Error::from(tracked.keep().await),
+                None => std::future::pending().await,
+            }
+        };
         let suspected = async {
             let suspect = self.suspected.wait_for(|suspect| suspect.epoch >= epoch);
             // Without a handle left nobody waits for an answer, and the link is about to end.
@@ -262,11 +324,16 @@ impl Supervisor {
         let doubt = tokio::select! {
             () = &mut driver => return lost("the connection was closed by the store or the network"),
             error = heartbeat => return error,
+            error = tracking => return error,
             doubt = suspected => doubt,
         };
         match doubt {
             Doubt::Silent => lost("the server did not answer"),
             Doubt::NotMaster => {
+                // At once, while its connection goes on for a moment.
+                drop(tracked);
+                // It answers, so nothing waits unread, and what waits for its answer is to get it.
+                self.greeter.spare_last();
                 while self.retired.try_join_next().is_some() {}
                 // It ends by itself when the last request on it is answered.
                 self.retired.spawn(async move {

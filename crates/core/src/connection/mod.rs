@@ -8,21 +8,35 @@
 //! sent and not answered is repeated only where the caller said that repeating is safe; a half-open
 //! peer is noticed by a heartbeat. It does not promise that an interrupted request was not carried out.
 //!
+//! The command link also hears which keys others change, for whoever keeps values ([`Connection::track`]).
+//!
+//! Parts of one process that want the same store share its links ([`shared`]).
+//!
 //! - `stream`: an open byte stream to an endpoint: TCP, unix socket, TLS
 //! - `tls`: certificates and verification
 //! - `backoff`: the pauses between attempts
-//! - `greeting`: an open stream becomes a session
-//! - `link`: one supervised command link
+//! - `server`: what a server says of itself
+//! - `greeting`: an open stream becomes a session, and the session before it ends
+//! - `link`: one supervised link
+//! - `links`: both links of a configuration, and who holds them
 //! - `request`: a request with its deadline and its retries
+//! - `tracking`: who hears of changed keys; `lease`: for how long silence is believed; `tracked`: both at work
+//! - `clock`: the store's time
 //! - `subscriber`: pub/sub
 
 mod backoff;
+mod clock;
 mod greeting;
+mod lease;
 mod link;
+mod links;
 mod request;
+mod server;
 mod stream;
 mod subscriber;
 mod tls;
+mod tracked;
+mod tracking;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +48,10 @@ use crate::error::{Code, Error, Result};
 
 pub use request::{Repeat, Request};
 pub use subscriber::Message;
+pub use tracking::Invalidations;
 
-use link::{Link, State};
+use link::State;
+use links::{Hold, Links};
 
 /// How long the reply to a bulk request may take, 20 MB on a slow line, and how long such a request is
 /// repeated when the link breaks in the middle. The wait for the link is bounded as for all others.
@@ -50,60 +66,43 @@ pub enum Lane {
     Bulk,
 }
 
-/// The process's links to the store; cheap to clone, closed by [`Connection::close`].
+/// One holder's links to the store; cheap to clone, closed by [`Connection::close`].
 #[derive(Debug, Clone)]
 pub struct Connection {
-    inner: Arc<Inner>,
+    hold: Arc<Hold>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    config: ConnectionConfig,
-    timeout: Duration,
-    commands: Link,
-    bulk: Link,
-    stop: watch::Sender<bool>,
+/// A connection over the links that this process already has with the very same configuration and
+/// timeout, or over new ones that others may share. Each connection is closed by its holder, and the
+/// links end with the last. Where links exist, theirs is the name in `CLIENT LIST`.
+///
+/// # Errors
+/// As [`Connection::open`].
+pub fn shared(config: &ConnectionConfig, timeout: Duration, name: &str) -> Result<Connection> {
+    let hold = Links::shared(config, timeout, name)?;
+    Ok(Connection {
+        hold: Arc::new(hold),
+    })
 }
 
 impl Connection {
-    /// Starts connecting in the background. `timeout` bounds the wait of any request for a
-    /// link, and the reply to a small one; `name` is what `CLIENT LIST` shows unless `connectionName` is configured.
+    /// Starts connecting in the background, over links that nobody shares. `timeout` bounds the wait of
+    /// any request for a link, and the reply to a small one; `name` is what `CLIENT LIST` shows unless
+    /// `connectionName` is configured.
     ///
     /// # Errors
     /// A TLS configuration that cannot be read, or a topology that this version does not serve.
     pub fn open(config: &ConnectionConfig, timeout: Duration, name: &str) -> Result<Self> {
-        let (stop, stopped) = watch::channel(false);
-        let connector = Arc::new(stream::Connector::new(config)?);
-        let name = config.connection_name.as_deref().unwrap_or(name);
-        let commands = Link::start(
-            Arc::clone(&connector),
-            config.clone(),
-            name.to_owned(),
-            timeout,
-            stopped.clone(),
-        );
-        let bulk = Link::start(
-            connector,
-            config.clone(),
-            format!("{name}:bulk"),
-            BULK_REPLY_LIMIT,
-            stopped,
-        );
-        let inner = Inner {
-            config: config.clone(),
-            timeout: config.command_timeout.unwrap_or(timeout),
-            commands,
-            bulk,
-            stop,
-        };
+        let links = Arc::new(Links::start(config, timeout, name)?);
+        let hold = links.hold().ok_or_else(closed)?;
         Ok(Self {
-            inner: Arc::new(inner),
+            hold: Arc::new(hold),
         })
     }
 
     /// Where the store is looked for, without secrets: for log lines.
     pub fn describe(&self) -> String {
-        self.inner.config.describe()
+        self.hold.links.config.describe()
     }
 
     /// Waits up to `limit` for the command link.
@@ -112,17 +111,57 @@ impl Connection {
     /// At once where waiting cannot help (wrong password, forbidden database); `StoreUnreachable`
     /// with the last reason after `limit`.
     pub async fn ready(&self, limit: Duration) -> Result<()> {
-        self.inner.commands.connected(limit, 0).await.map(|_| ())
+        self.held()?.commands.connected(limit, 0).await.map(|_| ())
     }
 
     /// The epoch of the command link: grows with each reconnect, 0 before the first.
     pub fn epochs(&self) -> watch::Receiver<u64> {
-        self.inner.commands.epochs()
+        self.hold.links.commands.epochs()
     }
 
     /// Whether the command link is up at this moment.
     pub fn is_up(&self) -> bool {
-        matches!(self.inner.commands.state(), State::Up { .. })
+        let up = |links: &Links| matches!(links.commands.state(), State::Up { .. });
+        self.held().is_ok_and(up)
+    }
+
+    /// Why the command link is down, once that is known: an attempt to connect has failed since it was
+    /// lost, or it has been down for a quarter of a second, or waiting cannot help. None while it is up, or
+    /// so shortly lost or begun that a request had better wait.
+    pub fn known_down(&self) -> Option<Error> {
+        match self.held() {
+            Ok(links) => links.commands.known_down(),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// The store's clock in microseconds since 1970, as well as it is known here: asked for at each
+    /// greeting and carried on locally, the clock of this machine before the first. Grows with each call.
+    pub fn store_time(&self) -> u64 {
+        self.hold.links.clock.now()
+    }
+
+    /// From now on, and after every reconnect, `listener` hears which keys that begin with one of
+    /// `prefixes` change, see [`Invalidations`]. May be called before the link is up or after it. Ends when
+    /// this connection is closed.
+    ///
+    /// # Errors
+    /// `Closed`; `InvalidRequest` without prefixes or with an empty one, which would be every key there is.
+    pub fn track(&self, prefixes: Vec<String>, listener: Arc<dyn Invalidations>) -> Result<()> {
+        let links = self.held()?;
+        if prefixes.is_empty() || prefixes.iter().any(String::is_empty) {
+            return Err(Error::new(
+                Code::InvalidRequest,
+                "keys can be tracked by the beginnings of their names only",
+            ));
+        }
+        links.tracker.add(self.hold.number, prefixes, listener);
+        if self.hold.is_released() {
+            // Closed meanwhile, and perhaps before the listener was there to be removed.
+            links.tracker.remove(self.hold.number);
+            return Err(closed());
+        }
+        Ok(())
     }
 
     /// Carries out a request on a lane and converts the reply.
@@ -136,10 +175,11 @@ impl Connection {
         request: &Request,
         repeat: Repeat,
     ) -> Result<T> {
-        let timeout = self.inner.timeout;
+        let links = self.held()?;
+        let timeout = links.timeout;
         let (link, whole) = match lane {
-            Lane::Commands => (&self.inner.commands, timeout),
-            Lane::Bulk => (&self.inner.bulk, BULK_REPLY_LIMIT.max(timeout)),
+            Lane::Commands => (&links.commands, timeout),
+            Lane::Bulk => (&links.bulk, BULK_REPLY_LIMIT.max(timeout)),
         };
         let limits = request::Limits {
             link: timeout,
@@ -158,22 +198,30 @@ impl Connection {
         receive: impl Fn(Message) + Send + Sync + 'static,
         resumed: impl Fn() + Send + Sync + 'static,
     ) -> Result<()> {
-        let connector = Arc::new(stream::Connector::new(&self.inner.config)?);
+        let links = self.held()?;
+        let connector = Arc::new(stream::Connector::new(&links.config)?);
         subscriber::start(
             connector,
-            self.inner.config.clone(),
+            links.config.clone(),
             channels,
             Box::new(receive),
             Box::new(resumed),
-            self.inner.stop.subscribe(),
+            self.hold.released(),
         );
         Ok(())
     }
 
-    /// Ends all links; requests under way fail with `Closed`.
+    /// Ends the subscriptions and the tracking of this connection, and the links if nobody else holds
+    /// them: requests under way fail with `Closed` then, and run to their end otherwise. New ones fail.
     pub fn close(&self) {
-        // No receiver is left once every link has ended, which is what closing wants.
-        let _ = self.inner.stop.send(true);
+        self.hold.release();
+    }
+
+    fn held(&self) -> Result<&Links> {
+        if self.hold.is_released() {
+            return Err(closed());
+        }
+        Ok(&self.hold.links)
     }
 }
 

@@ -5,10 +5,13 @@ mod support;
 
 mod close;
 mod faults;
+mod fencing;
 mod lanes;
 mod outage;
 mod reach;
 mod refusal;
 mod replies;
+mod shared;
 mod subscriber;
 mod tls;
+mod tracking;

@@ -8,6 +8,7 @@ use super::address::SERVER_PORT;
 use super::environment::{Environment, Lookup};
 use super::source::{Origin, Source};
 use super::url::{read_url, shown_url};
+use super::value::Given;
 use super::written::{Written, WrittenTls};
 use crate::config::{
     ConfigError, ConnectionConfig, Endpoint, HostPort, Secret, SentinelConfig, TlsConfig, Topology,
@@ -24,16 +25,70 @@ pub(super) fn read_connection(
     lookup: Lookup<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<ConnectionConfig, ConfigError> {
+    let written = written_in_block(source, warnings)?;
+    complete(&[source], written, lookup, warnings)
+}
+
+/// The connection that the options of `upper` describe, `lower` giving what they leave open, or the
+/// environment where both are silent. An address in `upper` stands alone: what `lower` says of the
+/// server at its own address, its password above all, is not for another server.
+pub(super) fn read_layered(
+    upper: &Source<'_>,
+    lower: &Source<'_>,
+    lookup: Lookup<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<ConnectionConfig, ConfigError> {
+    let above = written_in_block(upper, warnings)?;
+    let below = written_in_block(lower, warnings)?;
+    if above.has_url || above.given.names_place() {
+        let above = Block {
+            given: above.given.over(below.given.habits()),
+            has_url: above.has_url,
+        };
+        return complete(&[upper, lower], above, lookup, warnings);
+    }
+    let both = Block {
+        given: above.given.over(below.given),
+        has_url: below.has_url,
+    };
+    complete(&[upper, lower], both, lookup, warnings)
+}
+
+/// The connection options of a block, those in its URL among them.
+struct Block {
+    given: Written,
+    has_url: bool,
+}
+
+fn written_in_block(source: &Source<'_>, warnings: &mut Vec<String>) -> Result<Block, ConfigError> {
     let explicit = Written::read(source, warnings)?;
     refuse_conflicts(source, &explicit)?;
-    let url = source.text("url")?;
-    let mut written = match url {
-        Some(text) => explicit.over(written_in_url(text, &source.full_name("url"), warnings)?),
-        None => explicit,
-    };
-    if url.is_none() && !written.has_address_or_login() {
+    Ok(match source.text("url")? {
+        Some(text) => Block {
+            given: explicit.over(written_in_url(text, &source.full_name("url"), warnings)?),
+            has_url: true,
+        },
+        None => Block {
+            given: explicit,
+            has_url: false,
+        },
+    })
+}
+
+/// Asks the environment where the blocks are silent, and turns all of it into a connection.
+fn complete(
+    sources: &[&Source<'_>],
+    block: Block,
+    lookup: Lookup<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<ConnectionConfig, ConfigError> {
+    let Block {
+        given: mut written,
+        has_url,
+    } = block;
+    if !has_url && !written.has_address_or_login() {
         written = written.over(written_in_environment(lookup, warnings)?);
-    } else if url.is_none() && !written.has_address() {
+    } else if !has_url && !written.has_address() {
         // Only read to say that it is not used; what else it may warn of is of no interest.
         let environment = Environment::read(lookup, &mut Vec::new());
         if let Some(variable) = environment.address_variable() {
@@ -43,7 +98,17 @@ pub(super) fn read_connection(
             ));
         }
     }
-    assemble(source, written, warnings)
+    assemble(sources, written, warnings)
+}
+
+/// The one of the sources that gives an option, else the last.
+fn giver<'s, 'a>(sources: &[&'s Source<'a>], name: &str) -> &'s Source<'a> {
+    let gives = |source: &&&Source<'_>| !matches!(source.given(name), Given::Nothing);
+    sources
+        .iter()
+        .find(gives)
+        .or(sources.last())
+        .expect("a connection is read from at least one source")
 }
 
 fn written_in_url(
@@ -110,7 +175,7 @@ fn refuse_conflicts(source: &Source<'_>, written: &Written) -> Result<(), Config
 
 /// Turns options from all sources into a connection, and reports those that lead nowhere.
 fn assemble(
-    source: &Source<'_>,
+    sources: &[&Source<'_>],
     written: Written,
     warnings: &mut Vec<String>,
 ) -> Result<ConnectionConfig, ConfigError> {
@@ -118,7 +183,7 @@ fn assemble(
     if written.cluster.is_some() && database != 0 {
         let remedy = "take it out, a cluster has only database 0";
         return Err(ConfigError::new(
-            source.full_name("db"),
+            giver(sources, "db").full_name("db"),
             database.to_string(),
             remedy,
         ));
@@ -127,7 +192,7 @@ fn assemble(
     if written.path.is_some() && tls.is_some() {
         let remedy = "take it out, a unix socket has no TLS";
         return Err(ConfigError::new(
-            source.full_name("tls"),
+            giver(sources, "tls").full_name("tls"),
             "given with a unix socket",
             remedy,
         ));
@@ -148,7 +213,7 @@ fn assemble(
         keep_alive: written.keep_alive.filter(|time| !time.is_zero()),
         connection_name: written.connection_name.clone(),
         family: written.family.unwrap_or_default(),
-        topology: topology(source, written)?,
+        topology: topology(giver(sources, "sentinels"), written)?,
     })
 }
 

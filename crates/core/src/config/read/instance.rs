@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use super::context::read_context;
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::MONITORING_OPTIONS;
 use crate::config::{Compression, Config, ConfigError, ConnectionConfig, Monitoring, Role};
 
-const DEFAULT_KEY_PREFIX: &str = "nodered:";
+pub(super) const DEFAULT_KEY_PREFIX: &str = "nodered:";
 const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_MONITORING: Monitoring = Monitoring {
     enabled: true,
     heartbeat_interval: Duration::from_secs(10),
@@ -30,7 +31,7 @@ pub(super) fn read_instance(
     warnings: &mut Vec<String>,
 ) -> Result<Config, ConfigError> {
     let role = read_role(source)?;
-    let key_prefix = key_prefix(source)?;
+    let key_prefix = read_key_prefix(source)?.unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
     let channel = |name, end: &str| channel(source, name, || format!("{key_prefix}{end}"));
     let update_channel = channel("updateChannel", "flows:updated")?;
     let package_channel = channel("packageChannel", "packages:updated")?;
@@ -50,15 +51,13 @@ pub(super) fn read_instance(
         package_channel,
         debug_channel,
         sync_packages: source.boolean("syncPackages")?.unwrap_or(true),
-        compression: match source.boolean("enableCompression")? {
-            Some(true) => Compression::On,
-            Some(false) | None => Compression::Off,
-        },
+        compression: read_compression(source)?.unwrap_or(Compression::Off),
         session_ttl: session_ttl.map_or(DEFAULT_SESSION_TTL, |seconds| {
             Duration::from_secs(seconds.unsigned_abs())
         }),
         timeout: source.milliseconds("timeout")?.unwrap_or(DEFAULT_TIMEOUT),
         monitoring: monitoring(source, warnings)?,
+        context: read_context(&[source], warnings)?,
         connection,
     })
 }
@@ -80,9 +79,22 @@ pub(super) fn read_role(source: &Source<'_>) -> Result<Role, ConfigError> {
     }
 }
 
-fn key_prefix(source: &Source<'_>) -> Result<String, ConfigError> {
+/// The option `enableCompression`.
+pub(super) fn read_compression(source: &Source<'_>) -> Result<Option<Compression>, ConfigError> {
+    let given = source.boolean("enableCompression")?;
+    Ok(given.map(|compressed| {
+        if compressed {
+            Compression::On
+        } else {
+            Compression::Off
+        }
+    }))
+}
+
+/// The option `keyPrefix`, with its final colon.
+pub(super) fn read_key_prefix(source: &Source<'_>) -> Result<Option<String>, ConfigError> {
     let Some(text) = source.text("keyPrefix")? else {
-        return Ok(DEFAULT_KEY_PREFIX.to_owned());
+        return Ok(None);
     };
     if text == ":" {
         return Err(source.refuse("keyPrefix", "put a name before the colon, such as nodered:"));
@@ -90,11 +102,11 @@ fn key_prefix(source: &Source<'_>) -> Result<String, ConfigError> {
     if let Some(remedy) = name_fault(text, LONGEST_KEY_PREFIX) {
         return Err(source.refuse("keyPrefix", remedy));
     }
-    Ok(if text.ends_with(':') {
+    Ok(Some(if text.ends_with(':') {
         text.to_owned()
     } else {
         format!("{text}:")
-    })
+    }))
 }
 
 fn channel(

@@ -2,6 +2,7 @@
 
 mod address;
 mod connection;
+mod context;
 mod environment;
 mod instance;
 mod source;
@@ -21,6 +22,8 @@ use self::value::Given;
 use super::options::OPTIONS;
 use super::{ConfigError, ConnectionConfig, Parsed};
 
+pub use self::context::parse_context;
+
 /// Reads the `valkey` block of `settings.js`.
 ///
 /// `settings` is the block as JSON, or `null` where there is none. What JSON cannot say comes as an
@@ -32,10 +35,7 @@ use super::{ConfigError, ConnectionConfig, Parsed};
 ///
 /// The first option found that can never work.
 pub fn parse(settings: &str, environment: Lookup<'_>) -> Result<Parsed, ConfigError> {
-    let value: Value = serde_json::from_str(settings).map_err(|error| {
-        let shown = format!("not readable ({:?} error)", error.classify());
-        ConfigError::new("valkey", shown, "write it as a plain object")
-    })?;
+    let value = object("valkey", settings)?;
     let mut warnings = Vec::new();
     let empty = Map::new();
     let source = block("valkey", &value, &empty)?;
@@ -67,6 +67,14 @@ pub fn parse_connection(
     source.review(OPTIONS, &mut warnings);
     let connection = connection::read_connection(&source, environment, &mut warnings)?;
     Ok((connection, warnings))
+}
+
+/// The JSON of a whole block.
+fn object(name: &str, text: &str) -> Result<Value, ConfigError> {
+    serde_json::from_str(text).map_err(|error| {
+        let shown = format!("not readable ({:?} error)", error.classify());
+        ConfigError::new(name, shown, "write it as a plain object")
+    })
 }
 
 /// The options of a whole block, `empty` standing in for a missing one.

@@ -19,7 +19,7 @@ pub(super) const LONGEST_MILLISECONDS: i64 = i32::MAX as i64;
 #[derive(Debug, Clone)]
 pub(super) enum Origin {
     /// In an object of `settings.js`. The path of the object in it ends with `.`; empty for the
-    /// `valkey` block itself.
+    /// `valkey` block itself where no other block is read beside it.
     Block(String),
     /// In a URL. Its text is never shown, because there is a password in most of them.
     Url {
@@ -42,6 +42,11 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(super) fn new(values: &'a Map<String, Value>, origin: Origin) -> Self {
         Self { values, origin }
+    }
+
+    /// The same options, named as of another place.
+    pub(super) fn under(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     /// The value of an option. An option of another type in JavaScript than expected is for

@@ -98,6 +98,23 @@ impl Written {
             || login.iter().any(|option| option.is_some())
     }
 
+    /// Whether this source names a place of its own, if only by a port of this machine.
+    pub(super) fn names_place(&self) -> bool {
+        self.has_address() || self.port.is_some()
+    }
+
+    /// Only what says how this process likes to connect, to whatever server.
+    pub(super) fn habits(self) -> Self {
+        Self {
+            connect_timeout: self.connect_timeout,
+            command_timeout: self.command_timeout,
+            keep_alive: self.keep_alive,
+            connection_name: self.connection_name,
+            family: self.family,
+            ..Self::default()
+        }
+    }
+
     /// These options, and those of `base` where there are none. An address of another kind replaces
     /// the address in `base` as a whole.
     pub(super) fn over(self, base: Self) -> Self {

@@ -1,6 +1,7 @@
 //! Rules of whole blocks. Rules of single values are tested beside the code that reads them.
 
 mod connection;
+mod context;
 mod instance;
 mod properties;
 mod tls;

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{environment, parse, parse_connection};
-use crate::config::{ADDRESS_OPTIONS, MONITORING_OPTIONS, OPTIONS, TLS_OPTIONS};
+use crate::config::{
+    ADDRESS_OPTIONS, MONITORING_OPTIONS, NEAR_CACHE_OPTIONS, OPTIONS, TLS_OPTIONS, parse_context,
+};
 
 const SECRET: &str = "hunter2";
 
@@ -38,7 +40,14 @@ fn leaf() -> impl Strategy<Value = Value> {
 
 /// Known names, mixed with any text.
 fn name() -> impl Strategy<Value = String> {
-    let known: Vec<String> = [OPTIONS, MONITORING_OPTIONS, TLS_OPTIONS, ADDRESS_OPTIONS]
+    let tables = [
+        OPTIONS,
+        MONITORING_OPTIONS,
+        NEAR_CACHE_OPTIONS,
+        TLS_OPTIONS,
+        ADDRESS_OPTIONS,
+    ];
+    let known: Vec<String> = tables
         .iter()
         .flat_map(|table| table.iter().map(|option| option.name.to_owned()))
         .collect();
@@ -68,6 +77,25 @@ proptest! {
             prop_assert!(config.connection.database >= 0);
             prop_assert!(!config.timeout.is_zero() && !config.session_ttl.is_zero());
         }
+    }
+
+    #[test]
+    fn any_options_of_a_context_store_are_parsed_or_refused(
+        mut block in block(),
+        mut own in block(),
+    ) {
+        let password = format!("p@{SECRET}");
+        block["password"] = json!(password);
+        block["url"] = json!(format!("redis://:{SECRET}@h"));
+        own["host"] = json!("elsewhere");
+        let parsed = parse_context(&block.to_string(), &own.to_string(), &environment(&[]));
+        if let Ok(parsed) = &parsed {
+            let login = parsed.config.connection.password.as_ref().map(|secret| secret.expose());
+            prop_assert!(login != Some(password.as_str()) && login != Some(SECRET));
+            prop_assert!(parsed.config.context.max_pending_writes > 0);
+        }
+        let said = format!("{parsed:?}");
+        prop_assert!(!said.contains(SECRET), "{said}");
     }
 
     #[test]
