@@ -7,9 +7,8 @@ use std::io::{self, Read as _, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use flate2::Compression as Level;
 use flate2::bufread::GzDecoder;
-use flate2::write::GzEncoder;
+use flate2::{Compression as Level, GzBuilder};
 
 use crate::config::Compression;
 use crate::error::{Code, Error, Result};
@@ -29,10 +28,26 @@ const LEVEL: u32 = 6;
 
 /// The bytes to store for a JSON text.
 pub fn encode(text: &[u8], compression: Compression) -> Vec<u8> {
-    match compression {
-        Compression::On if text.len() > COMPRESSED_FROM => gzip(text),
-        _ => text.to_vec(),
+    if is_compressed(text.len(), compression) {
+        gzip(text)
+    } else {
+        text.to_vec()
     }
+}
+
+/// Whether a text of this length is stored compressed.
+pub fn is_compressed(length: usize, compression: Compression) -> bool {
+    compression == Compression::On && length > COMPRESSED_FROM
+}
+
+/// Whether stored bytes are the text itself.
+pub fn is_plain(bytes: &[u8]) -> bool {
+    !is_gzip(bytes) && !bytes.starts_with(OLDER_PREFIX)
+}
+
+/// Whether stored bytes are a gzip stream.
+pub fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&GZIP_MAGIC)
 }
 
 /// The UTF-8 bytes of a stored value of any kind, at most `limit` of them.
@@ -48,7 +63,7 @@ pub fn decode(bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`decode`].
 pub fn decode_text(bytes: Vec<u8>, limit: usize) -> Result<String> {
-    let plain = if bytes.starts_with(&GZIP_MAGIC) {
+    let plain = if is_gzip(&bytes) {
         gunzip(&bytes, limit)?
     } else if let Some(encoded) = bytes.strip_prefix(OLDER_PREFIX) {
         let compressed = STANDARD
@@ -70,7 +85,14 @@ pub fn decode_text(bytes: Vec<u8>, limit: usize) -> Result<String> {
 
 /// One gzip stream of these bytes; the same bytes give the same stream.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Level::new(LEVEL));
+    gzip_marked(bytes, 0)
+}
+
+/// One gzip stream of these bytes with a mark in its time field, which is read by nobody (0: none).
+pub fn gzip_marked(bytes: &[u8], mark: u32) -> Vec<u8> {
+    let mut encoder = GzBuilder::new()
+        .mtime(mark)
+        .write(Vec::new(), Level::new(LEVEL));
     encoder
         .write_all(bytes)
         .and_then(|()| encoder.finish())

@@ -1,5 +1,7 @@
 //! The only place that builds a key or a channel name (`docs/keyspace.md`).
 
+use std::fmt;
+
 use crate::config::{Config, Role};
 
 /// Every key and channel of one cluster.
@@ -15,6 +17,14 @@ impl Keyspace {
         Self {
             prefix: config.key_prefix.clone(),
             update_channel: config.update_channel.clone(),
+        }
+    }
+
+    /// The keys under a prefix that ends with a colon, for whoever uses no channel.
+    pub fn under(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+            update_channel: format!("{prefix}flows:updated"),
         }
     }
 
@@ -93,6 +103,51 @@ impl Keyspace {
         self.key("cluster:members")
     }
 
+    /// String: the value of one property of a scope of context, JSON or gzip of it.
+    pub fn context_value(&self, scope: &Scope, name: &str) -> String {
+        format!("{}context:{}:{name}", self.prefix, scope.in_key())
+    }
+
+    /// Sorted set: the names of a scope's properties by the time at which each was first set, in
+    /// microseconds. Spares `keys`, `delete` and `clean` a scan.
+    pub fn context_names(&self, scope: &Scope) -> String {
+        format!("{}context-names:{}", self.prefix, scope.in_key())
+    }
+
+    /// Set: every scope that ever had a property, as Node-RED names it.
+    pub fn context_scopes(&self) -> String {
+        self.key("context-scopes")
+    }
+
+    /// String with a TTL: the newest commit of updates by one process, so that it learns whether one whose
+    /// reply was lost was carried out.
+    pub fn context_receipt(&self, process: &str) -> String {
+        format!("{}context-receipt:{process}", self.prefix)
+    }
+
+    /// What the keys begin with of which a near cache must hear every change; none begins with another.
+    pub fn context_prefixes(&self) -> [String; 3] {
+        [
+            self.key("context:"),
+            self.key("context-names:"),
+            self.context_scopes(),
+        ]
+    }
+
+    /// What a key of the shared context stands for; `None` for a key of something else.
+    pub fn context_key(&self, key: &str) -> Option<ContextKey> {
+        let rest = key.strip_prefix(&self.prefix)?;
+        if rest == "context-scopes" {
+            return Some(ContextKey::Scopes);
+        }
+        if let Some(scope) = rest.strip_prefix("context-names:") {
+            let (scope, rest) = Scope::from_key(scope)?;
+            return rest.is_none().then_some(ContextKey::Names(scope));
+        }
+        let (scope, name) = Scope::from_key(rest.strip_prefix("context:")?)?;
+        Some(ContextKey::Value(scope, name?.to_owned()))
+    }
+
     /// Channel: a message for each new revision or run state.
     pub fn update_channel(&self) -> &str {
         &self.update_channel
@@ -101,6 +156,93 @@ impl Keyspace {
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+/// A scope of context as Node-RED names it: `global`, `<flow id>` or `<node id>:<flow id>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(String);
+
+impl Scope {
+    /// A scope by Node-RED's name for it.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// Node-RED's name for it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Node-RED's name for it, taken out.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// The id of the node or flow whose end is the end of this scope; `None` for `global`, which stays.
+    pub fn owner(&self) -> Option<&str> {
+        match self.0.as_str() {
+            "global" => None,
+            name => name.split(':').next(),
+        }
+    }
+
+    fn in_key(&self) -> ScopeInKey<'_> {
+        ScopeInKey(&self.0)
+    }
+
+    /// The scope at the beginning of what follows `context:` in a key, and the name after it.
+    fn from_key(text: &str) -> Option<(Self, Option<&str>)> {
+        let (kind, rest) = match text.split_once(':') {
+            Some((kind, rest)) => (kind, Some(rest)),
+            None => (text, None),
+        };
+        let until = |text: &str, colons: usize| match text.match_indices(':').nth(colons) {
+            Some((at, _)) => (text[..at].to_owned(), Some(at + 1)),
+            None => (text.to_owned(), None),
+        };
+        match (kind, rest) {
+            ("global", name) => Some((Self::new("global"), name)),
+            ("flow", Some(rest)) => {
+                let (scope, name) = until(rest, 0);
+                Some((Self(scope), name.map(|at| &rest[at..])))
+            }
+            ("node", Some(rest)) if rest.contains(':') => {
+                let (scope, name) = until(rest, 1);
+                Some((Self(scope), name.map(|at| &rest[at..])))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A scope as it stands in a key: `global`, `flow:<id>`, `node:<id>:<flow id>`.
+struct ScopeInKey<'scope>(&'scope str);
+
+impl fmt::Display for ScopeInKey<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "global" => formatter.write_str("global"),
+            node if node.contains(':') => write!(formatter, "node:{node}"),
+            flow => write!(formatter, "flow:{flow}"),
+        }
+    }
+}
+
+/// What a key of the shared context stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ContextKey {
+    /// The value of a property.
+    Value(Scope, String),
+    /// The names of a scope's properties.
+    Names(Scope),
+    /// The scopes that there are.
+    Scopes,
 }
 
 fn escape_glob(text: &str) -> String {
@@ -117,6 +259,48 @@ fn escape_glob(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn keyspace() -> Keyspace {
+        Keyspace {
+            prefix: "app:".to_owned(),
+            update_channel: String::new(),
+        }
+    }
+
+    #[test]
+    fn context_keys_are_those_of_the_contract() {
+        let keys = keyspace();
+        let key = |scope: &str| keys.context_value(&Scope::new(scope), "a:b");
+        assert_eq!(key("global"), "app:context:global:a:b");
+        assert_eq!(key("f1"), "app:context:flow:f1:a:b");
+        assert_eq!(key("n1:f1"), "app:context:node:n1:f1:a:b");
+    }
+
+    #[test]
+    fn what_a_context_key_stands_for_is_found_again() {
+        let keys = keyspace();
+        for scope in ["global", "f1", "n1:f1"].map(Scope::new) {
+            let value = keys.context_value(&scope, "a:b");
+            assert_eq!(
+                keys.context_key(&value),
+                Some(ContextKey::Value(scope.clone(), "a:b".to_owned()))
+            );
+            let names = keys.context_names(&scope);
+            assert_eq!(keys.context_key(&names), Some(ContextKey::Names(scope)));
+        }
+        assert_eq!(
+            keys.context_key("app:context-scopes"),
+            Some(ContextKey::Scopes)
+        );
+        for other in [
+            "app:flows",
+            "app:context:global",
+            "b:context:global:a",
+            "app:context:node:n",
+        ] {
+            assert_eq!(keys.context_key(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn glob_characters_of_a_prefix_are_taken_literally() {

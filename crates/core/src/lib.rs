@@ -5,6 +5,7 @@
 //! - [`error`]: one error type with stable codes
 //! - [`keyspace`]: the only place that builds a key or a channel name
 //! - [`codec`]: stored values: plain or gzip
+//! - [`context`]: the context that all instances share
 //! - [`credentials`]: Node-RED's encryption, and the cluster's one secret
 //! - [`connection`]: the managed links to the store
 //! - [`flows`]: revisions, deploys and followers
@@ -15,6 +16,7 @@ pub mod cluster;
 pub mod codec;
 pub mod config;
 pub mod connection;
+pub mod context;
 pub mod credentials;
 pub mod documents;
 pub mod error;

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 
 use crate::config::Config;
-use crate::connection::{Connection, Message};
+use crate::connection::{self, Connection, Message};
+use crate::context::Context;
 use crate::credentials::{Configured, SecretKeeper};
 use crate::documents::Documents;
 use crate::documents::library::Entry;
@@ -78,7 +79,7 @@ impl Cluster {
             node,
         } = options;
         let name = format!("node-red-cluster:{}", config.role.as_str());
-        let connection = Connection::open(&config.connection, config.timeout, &name)?;
+        let connection = connection::shared(&config.connection, config.timeout, &name)?;
         let keyspace = Keyspace::new(&config);
         let identity = Identity::of_this_process(config.role, &node_red, &node);
         let secrets = Arc::new(SecretKeeper::new(
@@ -276,6 +277,19 @@ impl Cluster {
             .documents
             .save_library_entry(kind, path, meta, body)
             .await
+    }
+
+    /// The id of the revision of the flows that is being applied here, else of the one that runs.
+    pub fn revision_in_use(&self) -> Option<String> {
+        self.inner.flows.revision_in_use()
+    }
+
+    /// Shows a context store of this process in the presence record.
+    pub fn show_context(&self, context: &Context) {
+        let counts = context.gauge();
+        if let Some(heartbeat) = &*lock(&self.inner.heartbeat) {
+            heartbeat.ask(Box::new(move |status| status.context.extend(counts())));
+        }
     }
 
     /// The process is about to end.

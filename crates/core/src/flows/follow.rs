@@ -66,6 +66,15 @@ impl Drop for Preparation<'_> {
     }
 }
 
+/// The end of an apply.
+struct Applying<'flows>(&'flows Flows);
+
+impl Drop for Applying<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.inner.applying) = None;
+    }
+}
+
 impl Flows {
     /// Waits for something to do; `None` after [`Flows::close`]. Call [`Flows::done`] before asking
     /// again. A wait that is given up takes no job with it.
@@ -125,7 +134,10 @@ impl Flows {
                 let prepared = self.prepare().await;
                 std::mem::forget(preparation);
                 match prepared {
-                    Ok(apply) => Ok(Some(Job::Apply(Box::new(apply)))),
+                    Ok(apply) => {
+                        *lock(&self.inner.applying) = Some(apply.head.revision.id.clone());
+                        Ok(Some(Job::Apply(Box::new(apply))))
+                    }
                     Err(error) => {
                         self.postpone(&error);
                         Err(error)
@@ -184,6 +196,8 @@ impl Flows {
     /// # Errors
     /// A fault of this program only.
     pub async fn done(&self, job: Job, done: Done) -> Result<()> {
+        // Reset once `running` has followed.
+        let _applying = matches!(job, Job::Apply(_)).then(|| Applying(self));
         match (job, done) {
             (Job::Apply(apply), Done::Applied) => {
                 let content = Arc::clone(&apply.content);

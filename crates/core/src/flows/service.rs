@@ -50,6 +50,8 @@ pub(super) struct Inner {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// An apply failed or node types were missing: the next apply restarts everything.
     pub(super) needs_full: AtomicBool,
+    /// The id of the revision that is being applied.
+    pub(super) applying: Mutex<Option<String>>,
     /// Counts revisions of others that were applied here, so that a deploy that was made before is not
     /// saved over one of them.
     pub(super) followed: AtomicU64,
@@ -92,6 +94,7 @@ impl Flows {
                 secrets,
                 turn: tokio::sync::Mutex::default(),
                 needs_full: AtomicBool::new(false),
+                applying: Mutex::default(),
                 followed: AtomicU64::new(0),
                 beyond_repair: Mutex::default(),
                 disk: tokio::sync::Mutex::default(),
@@ -123,6 +126,17 @@ impl Flows {
         lock(&self.inner.follower)
             .running()
             .map(|revision| revision.hash.clone())
+    }
+
+    /// The id of the revision that is being applied, else of the one that runs: that of the flows which
+    /// Node-RED holds at this moment.
+    pub fn revision_in_use(&self) -> Option<String> {
+        let applying = lock(&self.inner.applying).clone();
+        applying.or_else(|| {
+            lock(&self.inner.follower)
+                .running()
+                .map(|revision| revision.id.clone())
+        })
     }
 
     /// The credentials of the revision that runs, encrypted.

@@ -1,6 +1,8 @@
 //! The task that keeps an instance's presence: claims a place once the store is there, renews the record
 //! in time, at each change and after each reconnect, and removes it at the end.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,14 +23,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long the removal at the end may take: the record expires anyway, and Node-RED wants to exit.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// Fills in what changes all the time and is shown as it is at a heartbeat.
+pub type Gauge = Box<dyn Fn(&mut Status) + Send + Sync>;
+
 /// Keeps the presence of this instance until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Heartbeat {
     status: watch::Sender<Status>,
     id: watch::Receiver<Option<String>>,
     stop: watch::Sender<bool>,
+    gauges: Gauges,
     task: JoinHandle<()>,
 }
+
+#[derive(Clone, Default)]
+struct Gauges(Arc<Mutex<Vec<Gauge>>>);
 
 /// What the task works with.
 struct Keeper {
@@ -38,8 +47,21 @@ struct Keeper {
     identity: Identity,
     presence: Option<Presence>,
     id: watch::Sender<Option<String>>,
+    gauges: Gauges,
     /// Whether the last attempt failed, so that only the first failure in a row is a warning.
     failing: bool,
+}
+
+impl Gauges {
+    fn lock(&self) -> MutexGuard<'_, Vec<Gauge>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Gauges {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gauges").finish_non_exhaustive()
+    }
 }
 
 impl Heartbeat {
@@ -54,6 +76,7 @@ impl Heartbeat {
         let (status, changes) = watch::channel(status);
         let (id_sender, id) = watch::channel(None);
         let (stop, stopped) = watch::channel(false);
+        let gauges = Gauges::default();
         let keeper = Keeper {
             connection: connection.clone(),
             keyspace: keyspace.clone(),
@@ -61,6 +84,7 @@ impl Heartbeat {
             identity,
             presence: None,
             id: id_sender,
+            gauges: gauges.clone(),
             failing: false,
         };
         let task = tokio::spawn(keeper.run(changes, stopped));
@@ -68,6 +92,7 @@ impl Heartbeat {
             status,
             id,
             stop,
+            gauges,
             task,
         }
     }
@@ -85,6 +110,11 @@ impl Heartbeat {
             change(status);
             *status != before
         });
+    }
+
+    /// From now on each heartbeat asks this gauge too. It must be quick.
+    pub fn ask(&self, gauge: Gauge) {
+        self.gauges.lock().push(gauge);
     }
 
     /// Ends the task and removes the record.
@@ -127,7 +157,10 @@ impl Keeper {
         loop {
             let next = Instant::now() + self.monitoring.heartbeat_interval;
             epochs.mark_unchanged();
-            let status = changes.borrow_and_update().clone();
+            let mut status = changes.borrow_and_update().clone();
+            for gauge in &*self.gauges.lock() {
+                gauge(&mut status);
+            }
             let outcome = self.beat(&status).await;
             self.report(outcome);
             tokio::time::sleep(PAUSE).await;

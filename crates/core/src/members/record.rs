@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::Counts;
+
 /// One instance as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -39,6 +41,9 @@ pub struct Status {
     pub source: Source,
     /// The revision that it should run and the one that it runs.
     pub revision: Revisions,
+    /// Its context stores, as they were at the last heartbeat.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<Counts>,
 }
 
 /// Where an instance is in its life.
@@ -123,6 +128,7 @@ mod tests {
                     }),
                     missing_types: vec!["a".into()],
                 },
+                context: Vec::new(),
             },
         };
         let json = r#"{"id":"host-1","instance":"4b5c","role":"worker","host":"host","pid":7,"started":"2026-01-31T12:00:00.000Z","version":"0.1.0","nodeRed":"4.1.0","node":"22.1.0","state":"running","source":"store","revision":{"wanted":12,"running":11,"error":{"code":"NRC_X","message":"m"},"missingTypes":["a"]}}"#;
