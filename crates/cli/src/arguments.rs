@@ -20,6 +20,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(UpArguments),
+    MigrateContext(MigrateContextArguments),
 }
 
 /// Run a cluster on this machine: a store, an admin with the editor, and workers
@@ -55,6 +56,50 @@ pub(crate) struct UpArguments {
     pub(crate) url: Option<String>,
 }
 
+/// Give the context that the older package of this name left its place
+///
+/// Finds the values that are in no list of names yet, those under keys with the prefix twice
+/// included, and shows what would be done with them. Nothing is changed unless --apply is given.
+/// The cluster may run meanwhile, the older package may not. Run again, it goes on where it was
+/// interrupted, and has nothing to do where it was not.
+///
+/// The store is the one of --settings or --url, else that of the environment variables VALKEY_URL,
+/// VALKEY_HOST, VALKEY_PORT, VALKEY_USERNAME, VALKEY_PASSWORD and VALKEY_DB or the same with REDIS_,
+/// else localhost:6379.
+#[derive(Debug, Args)]
+#[command(after_long_help = MIGRATE_CONTEXT_EXIT_CODES)]
+pub(crate) struct MigrateContextArguments {
+    /// Do it, instead of only showing what would be done
+    #[arg(long)]
+    pub(crate) apply: bool,
+
+    /// Let a value with the prefix twice take the place of another one
+    ///
+    /// Without it the value under the right key is taken for the newer one: both keys are left as
+    /// they are and reported.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Use the store at this URL (redis://, rediss://, valkey://, valkeys://)
+    ///
+    /// Others on this machine can see a password in it; an environment variable or --settings keeps
+    /// it from them.
+    #[arg(long, value_name = "URL", conflicts_with = "settings")]
+    pub(crate) url: Option<String>,
+
+    /// Take the store and the prefix from the `valkey` block of this settings.js
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+
+    /// Prefix of the cluster's keys, as keyPrefix in settings.js [default: nodered:]
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) prefix: Option<String>,
+}
+
+const MIGRATE_CONTEXT_EXIT_CODES: &str = "\
+Exit codes: 0 everything is in order, or would be with --apply; 1 it broke off; 2 it could not \
+begin; 3 keys were left that need a decision; 130 it was interrupted";
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -63,7 +108,9 @@ mod tests {
 
     fn parse(words: &[&str]) -> Result<UpArguments, clap::Error> {
         Arguments::try_parse_from([&[PROGRAM], words].concat()).map(|arguments| {
-            let Command::Up(up) = arguments.command;
+            let Command::Up(up) = arguments.command else {
+                panic!("{words:?} is another command");
+            };
             up
         })
     }

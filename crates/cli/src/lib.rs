@@ -9,6 +9,7 @@
 //! - `terminal`: the only place that writes to standard output and standard error.
 //! - `stop`: the operator's wish to stop, as a value to wait for.
 //! - `up`: the command `up`, a supervisor for a cluster on one machine.
+//! - `migrate_context`: the command `migrate-context`, for what the older package left.
 //!
 //! The library installs no signal handlers: inside a Node.js process the signals belong to
 //! JavaScript, which counts them into the channel given to [`run`].
@@ -16,6 +17,7 @@
 mod arguments;
 mod environment;
 mod failure;
+mod migrate_context;
 mod stop;
 mod terminal;
 mod up;
@@ -31,8 +33,8 @@ use stop::Stop;
 use terminal::{Style, Terminal};
 
 /// Runs one command line to its end and returns the exit code of the process: 0 for success, 1 for
-/// a failure while working, 2 when the command cannot begin as asked, 130 when the operator did
-/// not wait for an orderly stop.
+/// a failure while working, 2 when the command cannot begin as asked, 3 when it left something for
+/// the operator to decide, 130 when the operator did not wait for its end.
 ///
 /// `arguments` are those after the program's name. `stop` carries the number of stop signals seen
 /// so far: the first asks for an orderly stop, the second for one at once.
@@ -76,6 +78,9 @@ async fn run_on(
     };
     let done = match command {
         Command::Up(arguments) => up::up(arguments, &environment, terminal, stop).await,
+        Command::MigrateContext(arguments) => {
+            migrate_context::migrate_context(arguments, &environment, terminal, stop).await
+        }
     };
     match done {
         Ok(exit_code) => exit_code,

@@ -40,12 +40,14 @@ const own = typeof exported === 'function' ? exported(instance) : exported;
 
 module.exports = {{
   storageModule: require({storage}),
+  contextStorage: {{ default: {{ module: require({context}) }} }},
   flowFile: 'flows.json',
   httpAdminRoot: {admin_root},
   httpNodeRoot: {node_root},
   logging: {{ console: {{ level: 'info', metrics: false, audit: false }} }},
   ...own,
   valkey: {{ url: {url}, ...own.valkey, role: instance.role }},
+  nodesDir: [{package}].concat(own.nodesDir ?? []),
   uiHost: {host},
   uiPort: {port},
 }};
@@ -54,8 +56,11 @@ module.exports = {{
         instance = json!({ "name": instance.name, "role": instance.role.name() }),
         own_file = json!(own_settings),
         storage = json!(package_root.join("node").join("storage.js")),
+        context = json!(package_root.join("node").join("context.js")),
         node_root = json!(NODE_ROOT),
         url = json!(store.with_password()),
+        // Nodes are found in user directories and beside Node-RED, and this package may be elsewhere.
+        package = json!(package_root),
         host = json!(plan.host),
         port = instance.port,
     )
@@ -107,5 +112,10 @@ mod tests {
         assert!(text.contains(r#"require("/package/node/storage.js")"#));
         assert!(text.contains(r#""/data \"quoted\"/settings.js""#));
         assert!(text.contains(r#"url: "redis://:pa$$@store","#));
+    }
+
+    #[test]
+    fn the_nodes_of_this_package_are_found_beside_those_of_the_user() {
+        assert!(settings_of(0).contains(r#"nodesDir: ["/package"].concat(own.nodesDir ?? []),"#));
     }
 }
