@@ -4,6 +4,7 @@
 
 const path = require('node:path');
 
+const { remember } = require('./process-wide.js');
 const { describeBlock } = require('./settings-block.js');
 
 /** Where an instance keeps what it needs to start without the store, below its user directory. */
@@ -16,6 +17,7 @@ const OWN_DIRECTORY = '.node-red-cluster';
  */
 function openInstance(settings, runtime) {
   const { log } = runtime;
+  remember({ block: settings.valkey, log });
   // Loaded here and not with this file, so that its error reaches Node-RED's log.
   const addon = /** @type {import('./types').Addon} */ (require('./addon.js'));
   const options = {
@@ -28,6 +30,7 @@ function openInstance(settings, runtime) {
   const cluster = addon.openCluster(JSON.stringify(options), (level, line) => {
     log[/** @type {'error' | 'warn' | 'info' | 'debug'} */ (level)](`[cluster] ${line}`);
   });
+  remember({ cluster });
   const about = JSON.parse(cluster.about());
   for (const warning of about.warnings) log.warn(`[cluster] settings.js: ${warning}`);
   log.info(`[cluster] this is a${about.role === 'admin' ? 'n admin' : ' worker'}, the store is ${about.store}, the key prefix is ${about.keyPrefix}`);
@@ -39,7 +42,7 @@ function openInstance(settings, runtime) {
  * says why and ends the process with 1: Node-RED would stay alive and serve nothing.
  *
  * @template T
- * @param {import('./types').Runtime['log']} log
+ * @param {import('./types').Log} log
  * @param {() => T | Promise<T>} step
  * @returns {Promise<T>}
  */

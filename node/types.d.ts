@@ -18,14 +18,15 @@ export interface RuntimeEvent {
   payload?: { revision?: string; state?: string; error?: string; types?: string[]; [name: string]: unknown };
 }
 
+export interface Log {
+  error(line: string): void;
+  warn(line: string): void;
+  info(line: string): void;
+  debug(line: string): void;
+}
+
 export interface Runtime {
-  log: {
-    error(line: string): void;
-    warn(line: string): void;
-    info(line: string): void;
-    debug(line: string): void;
-    addHandler(handler: { emit(name: string, message: LogMessage): void }): void;
-  };
+  log: Log & { addHandler(handler: { emit(name: string, message: LogMessage): void }): void };
   events: NodeJS.EventEmitter;
   settings: Settings;
   storage: { projects?: Projects };
@@ -138,7 +139,56 @@ export interface NativeCluster {
   close(): Promise<void>;
 }
 
+/** What an open context says about itself. */
+export interface AboutContext {
+  store: string;
+  keyPrefix: string;
+  warnings: string[];
+  /** `maxAge` in milliseconds. */
+  nearCache: { enabled: boolean; maxBytes: number; maxAge: number };
+  offlineReads: 'fail' | 'last-known';
+  maxValueBytes: number;
+}
+
+/**
+ * The native handle of one context store. Texts are JSON; an `id` is the caller's number for a request whose
+ * answer comes through `drain`, 0 for one that nobody waits for. Writes return their number.
+ */
+export interface NativeContext {
+  about(): string;
+  ready(): Promise<void>;
+  /** Written by Rust: epoch of invalidations, generation that is served, clock in seconds, newest settled write. */
+  readonly words: Int32Array;
+  /** Written here: hits, and bytes, entries and evictions where there is room for them. */
+  readonly hits: Float64Array;
+  parse(expression: string): string;
+  /** Flat pairs of scope and name; an empty name stands for the list of names. */
+  takeInvalidated(): string[];
+  read(id: number, scope: string, name: string): void;
+  /** Flat pairs of text and generation; 0 is the generation of what must not be kept. */
+  readNow(scope: string, names: string[]): (string | number | null)[];
+  names(id: number, scope: string): void;
+  namesNow(scope: string): [string, number];
+  set(id: number, scope: string, name: string, text: string | null): number;
+  change(id: number, scope: string, expressions: string[], texts: (string | null)[]): number;
+  operate(id: number, scope: string, expression: string, operation: string): number;
+  /** Flat: id, error code or null, text (of an error its message), generation. */
+  drain(): (number | string | null)[];
+  delete(scope: string): Promise<void>;
+  clean(ids: string[]): Promise<void>;
+  close(): Promise<void>;
+  counters(): string;
+}
+
 export interface Addon {
+  /** `cluster` tells the revision that this instance runs, where the storage module opened one. */
+  openContext(
+    options: string,
+    log: (level: string, line: string) => void,
+    wake: () => void,
+    cluster?: NativeCluster,
+  ): NativeContext;
+  NativeCluster: new () => NativeCluster;
   openCluster(options: string, log: (level: string, line: string) => void): NativeCluster;
   cli(request: string): Promise<number>;
   cliStop(): void;

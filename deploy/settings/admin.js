@@ -21,5 +21,6 @@ module.exports = {
   httpNodeRoot: '/api',
   ...whereSet({ adminAuth: editorUsers() }),
   storageModule: require('node-red-cluster/storage'),
+  contextStorage: { default: { module: require('node-red-cluster/context') } },
   valkey: { role: 'admin', ...connection() },
 };

@@ -9,5 +9,6 @@ module.exports = {
   httpAdminRoot: false,
   httpNodeRoot: '/api',
   storageModule: require('node-red-cluster/storage'),
+  contextStorage: { default: { module: require('node-red-cluster/context') } },
   valkey: { role: 'worker', ...connection() },
 };

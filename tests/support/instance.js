@@ -234,7 +234,8 @@ function settingsText({ role, valkey = {}, settings = {}, source = '' }, port) {
     httpAdminRoot: role === 'worker' ? false : '/admin',
     httpNodeRoot: '/api',
     flowFile: 'flows.json',
-    nodesDir: path.join(__dirname, 'nodes'),
+    // The tests' own palette, and the nodes of this package.
+    nodesDir: [path.join(__dirname, 'nodes'), ROOT],
     telemetry: { enabled: false, updateNotification: false },
     externalModules: { palette: { allowInstall: false } },
     ...(role === 'plain' ? {} : { valkey: { role, ...valkey } }),

@@ -360,6 +360,12 @@ impl ClusterHandle {
     }
 }
 
+impl ClusterHandle {
+    pub(crate) fn cluster(&self) -> Cluster {
+        self.cluster.clone()
+    }
+}
+
 fn runtime_of_core() -> Result<&'static tokio::runtime::Runtime, Error> {
     runtime().map_err(|error| Error::new(Code::Internal, error.reason))
 }

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `cluster`: the handle on the cluster that `node/storage.js` holds
+//! - `context`: the handle on a context store that `node/context.js` holds
 //! - `cli`: the command line, which runs in a Node.js process so that one artefact ships
 //! - `wire`: what crosses, and its conversion
 //! - `promise`: a future becomes a JavaScript promise, an error a JavaScript error with its code
@@ -12,6 +13,7 @@
 
 mod cli;
 mod cluster;
+mod context;
 mod logging;
 mod promise;
 mod runtime;

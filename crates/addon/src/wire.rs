@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
-use node_red_cluster_core::config::Secret;
+use node_red_cluster_core::config::{ContextSettings, Secret};
+use node_red_cluster_core::context::operation::Operation;
 use node_red_cluster_core::credentials::Configured;
 use node_red_cluster_core::documents::library::{Entry, Item};
 use node_red_cluster_core::error::{Code, Error};
@@ -24,6 +25,111 @@ pub(crate) struct OpenRequest {
     pub(crate) directory: PathBuf,
     pub(crate) node_red: String,
     pub(crate) node: String,
+}
+
+/// What `openContext` takes, as JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OpenContextRequest {
+    /// The `valkey` block as JSON text.
+    pub(crate) settings: String,
+    /// The options of the context store as JSON text, which win.
+    pub(crate) config: String,
+}
+
+/// What `about` of a context store gives, as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AboutContext<'context> {
+    store: String,
+    key_prefix: &'context str,
+    warnings: &'context [String],
+    near_cache: AboutNearCache,
+    offline_reads: &'static str,
+    max_value_bytes: usize,
+    /// In ms.
+    timeout: u128,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AboutNearCache {
+    enabled: bool,
+    max_bytes: u64,
+    /// In ms.
+    max_age: u128,
+}
+
+impl<'context> AboutContext<'context> {
+    pub(crate) fn new(
+        settings: &'context ContextSettings,
+        store: String,
+        warnings: &'context [String],
+    ) -> Self {
+        let near_cache = &settings.context.near_cache;
+        Self {
+            store,
+            key_prefix: &settings.key_prefix,
+            warnings,
+            near_cache: AboutNearCache {
+                enabled: near_cache.enabled,
+                max_bytes: near_cache.max_bytes,
+                max_age: near_cache.max_age.as_millis(),
+            },
+            offline_reads: settings.context.offline_reads.as_str(),
+            max_value_bytes: settings.context.max_value_bytes,
+            timeout: settings.timeout.as_millis(),
+        }
+    }
+}
+
+/// An operation of a flow, as JSON; values in it are JSON texts.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) enum OperationRequest {
+    Increment {
+        /// As JavaScript prints the number.
+        by: String,
+    },
+    Append {
+        value: String,
+        #[serde(default)]
+        limit: Option<usize>,
+    },
+    CompareAndSet {
+        expected: Option<String>,
+        value: Option<String>,
+    },
+    GetAndSet {
+        value: Option<String>,
+    },
+    DeleteIf {
+        expected: Option<String>,
+    },
+}
+
+impl TryFrom<OperationRequest> for Operation {
+    type Error = Error;
+
+    fn try_from(request: OperationRequest) -> Result<Self, Error> {
+        Ok(match request {
+            OperationRequest::Increment { by } => match by.parse() {
+                Ok(by) => Self::Increment(by),
+                Err(_) => {
+                    return Err(Error::new(
+                        Code::ValueInvalid,
+                        format!("a value is incremented by a number, which {by:?} is not"),
+                    ));
+                }
+            },
+            OperationRequest::Append { value, limit } => Self::Append { value, limit },
+            OperationRequest::CompareAndSet { expected, value } => {
+                Self::CompareAndSet { expected, value }
+            }
+            OperationRequest::GetAndSet { value } => Self::GetAndSet(value),
+            OperationRequest::DeleteIf { expected } => Self::DeleteIf(expected),
+        })
+    }
 }
 
 /// What `publish` takes beside the flows, as JSON.
