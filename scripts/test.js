@@ -17,7 +17,20 @@ const { runMain, unusable } = require('./support/stop.js');
 
 const SUITES = /** @type {const} */ (['rust', 'node-red-4', 'node-red-5']);
 /** Nothing in these depends on the version of Node-RED. */
-const RUN_ONCE = ['deployment-settings.test.js', 'deployment-yaml.test.js', 'packaging.test.js', 'setup.test.js'];
+const RUN_ONCE = [
+  'context-atomic.test.js',
+  'context-checker.test.js',
+  'context-contract.test.js',
+  'context-fidelity.test.js',
+  'context-limits.test.js',
+  'context-migrate.test.js',
+  'context-oracle.test.js',
+  'context-values.test.js',
+  'deployment-settings.test.js',
+  'deployment-yaml.test.js',
+  'packaging.test.js',
+  'setup.test.js',
+];
 /** A file that takes longer than this (milliseconds) hangs. */
 const FILE_TIMEOUT = 10 * 60 * 1000;
 

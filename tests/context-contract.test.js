@@ -158,9 +158,9 @@ const CASES = [
     assert.deepEqual(await way.get(name, ['a']), [1]);
   }],
   ['several keys are set at once', async (way, name) => {
-    await way.set(name, ['a', 'b.c', 'd'], [1, 2, { e: 3 }]);
-    assert.deepEqual(await way.get(name, ['a', 'b', 'd']), [1, { c: 2 }, { e: 3 }]);
-    assert.deepEqual(await way.keys(name), ['a', 'b', 'd']);
+    await way.set(name, ['z', 'b.c', 'd', 'a'], [1, 2, { e: 3 }, 4]);
+    assert.deepEqual(await way.get(name, ['z', 'b', 'd', 'a']), [1, { c: 2 }, { e: 3 }, 4]);
+    assert.deepEqual(await way.keys(name), ['z', 'b', 'd', 'a']);
   }],
   ['a key without a value becomes null, a value without a key is left out', async (way, name) => {
     await way.set(name, ['a', 'b'], [1]);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(5);
+/// Less than half of the default `timeout`: a request that waits sees more than one attempt.
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// The sequence of pauses; one per run of failures.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The pause before the next attempt: between half and all of 50 ms, 100 ms, ... 5 s.
+    /// The pause before the next attempt: between half and all of 50 ms, 100 ms, ... 2 s.
     pub(super) fn next_pause(&mut self) -> Duration {
         let full = FIRST
             .saturating_mul(1 << self.failures.min(16))

@@ -154,7 +154,7 @@ impl Committer {
         let mut properties: Vec<Property> = Vec::new();
         let mut unknown = Vec::new();
         for update in updates {
-            for step in &update.steps {
+            for (since, step) in (update.since..).zip(&update.steps) {
                 if properties.iter().any(|known| known.is(step)) {
                     continue;
                 }
@@ -167,7 +167,7 @@ impl Committer {
                     name: step.name.clone(),
                     before: before.flatten(),
                     after: After::Same,
-                    since: update.since,
+                    since,
                 });
             }
         }

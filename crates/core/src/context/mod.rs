@@ -56,7 +56,7 @@ use crate::error::{Code, Error, Result};
 use crate::keyspace::{ContextKey, Keyspace, Scope};
 
 pub use counters::Counts;
-use inner::{Inner, State, keep_house};
+use inner::{Inner, State, forever, keep_house};
 use json::check;
 use listener::Listener;
 use operation::Operation;
@@ -138,9 +138,9 @@ impl Context {
         }
         peers::join(&inner);
         let tasks = vec![
-            tokio::spawn(reader::run(Arc::clone(&inner))),
-            tokio::spawn(writer::run(Arc::clone(&inner))),
-            tokio::spawn(keep_house(Arc::clone(&inner))),
+            tokio::spawn(forever(Arc::clone(&inner), reader::run)),
+            tokio::spawn(forever(Arc::clone(&inner), writer::run)),
+            tokio::spawn(forever(Arc::clone(&inner), keep_house)),
         ];
         Ok(Self {
             inner,
@@ -274,7 +274,7 @@ impl Context {
         for (path, _) in &parsed {
             self.inner.near.poison(scope, path.root());
         }
-        let since = self.inner.connection.store_time();
+        let since = self.times(parsed.len());
         if parsed.iter().all(|(path, _)| path.rest().is_empty()) {
             let values = parsed
                 .into_iter()
@@ -406,6 +406,15 @@ impl Context {
         drop(state);
         self.inner.writes_wait.notify_one();
         Ok(number)
+    }
+
+    /// The first of so many moments of the store's time that no other property gets: the order of names.
+    fn times(&self, count: usize) -> u64 {
+        let first = self.inner.connection.store_time();
+        for _ in 1..count {
+            self.inner.connection.store_time();
+        }
+        first
     }
 
     fn check_size(&self, scope: &Scope, name: &str, text: Option<&str>) -> Result<()> {

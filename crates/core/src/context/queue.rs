@@ -273,7 +273,7 @@ impl Queue {
         };
         round.last = number;
         callbacks.extend(callback);
-        for (name, text) in values {
+        for (since, (name, text)) in (since..).zip(values) {
             let length = text.as_ref().map_or(0, String::len) as u64;
             key(&mut self.scratch, &scope, &name);
             let property = match self.pending.get_mut(self.scratch.as_str()) {

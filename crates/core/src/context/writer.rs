@@ -102,6 +102,8 @@ impl Writer {
             for (slot, error) in self.deliver_apart(slots, error).await {
                 self.failed(&slot, &error);
                 let owners = slot.owners.iter();
+                let Property { scope, name } = &*slot.property;
+                let error = error.while_doing(&place(scope, name));
                 errors.extend(owners.map(|owner| (*owner, error.clone())));
             }
         } else {
@@ -302,7 +304,8 @@ impl Writer {
             match update.callback {
                 Some(callback) => {
                     self.inner.counters.write_errors.add(1);
-                    answers.push((callback.id, Answer::of(Err(error.clone()))));
+                    let error = error.clone().while_doing(&describe(update));
+                    answers.push((callback.id, Answer::of(Err(error))));
                 }
                 None => self.inner.report_failed_write(&describe(update), error),
             }

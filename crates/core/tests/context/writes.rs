@@ -47,6 +47,24 @@ async fn names_come_in_the_order_in_which_properties_were_first_set() {
 }
 
 #[tokio::test]
+async fn names_that_are_set_together_keep_the_order_in_which_they_were_given() {
+    let server = Server::start_default().await.unwrap();
+    let process = Process::open(server.address()).await;
+    let one = Some("1");
+    process
+        .change("global", &[("z", one), ("b.c", one), ("a", one)])
+        .await
+        .unwrap();
+    process
+        .change("f1", &[("z", one), ("b", one), ("a", one)])
+        .await
+        .unwrap();
+    process.set("f1", "0", one).await.unwrap();
+    assert_eq!(process.names("global").await, ["z", "b", "a"]);
+    assert_eq!(process.names("f1").await, ["z", "b", "a", "0"]);
+}
+
+#[tokio::test]
 async fn what_is_written_is_read_at_once_by_who_wrote_it() {
     let server = Server::start_default().await.unwrap();
     let process = Process::open(server.address()).await;

@@ -18,7 +18,8 @@ pub(in crate::context) struct Callback {
 /// What is to be written.
 #[derive(Debug)]
 pub(in crate::context) enum Change {
-    /// Whole properties of a scope; `None` deletes. With the time of the store for their order.
+    /// Whole properties of a scope; `None` deletes. With the time of the store for the first, which counts up
+    /// for the others.
     Plain(Scope, Vec<(String, Option<String>)>, u64),
     /// Together or not at all.
     Update(Vec<Step>, u64),
