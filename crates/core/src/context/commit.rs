@@ -168,6 +168,7 @@ impl Committer {
                     before: before.flatten(),
                     after: After::Same,
                     since,
+                    renewed: false,
                 });
             }
         }

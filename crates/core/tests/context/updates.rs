@@ -179,3 +179,24 @@ async fn operations_give_their_results_and_errors_change_nothing() {
     assert_eq!(error.code(), Code::InvalidExpression);
     assert_eq!(process.read("global", "a").await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_property_that_is_removed_and_set_again_comes_last() {
+    let server = Server::start_default().await.unwrap();
+    let process = Process::open(server.address()).await;
+    let one = Some("1");
+    process
+        .change("global", &[("a.x", one), ("b.x", one)])
+        .await
+        .unwrap();
+    process
+        .change("global", &[("a", None), ("a.x", one), ("b.y", one)])
+        .await
+        .unwrap();
+    assert_eq!(process.names("global").await, ["b", "a"]);
+    process
+        .change("global", &[("b", None), ("c.x", one), ("b.x", one)])
+        .await
+        .unwrap();
+    assert_eq!(process.names("global").await, ["a", "c", "b"]);
+}

@@ -21,7 +21,10 @@ pub(super) struct Property {
     pub(super) name: String,
     pub(super) before: Option<Arc<Stored>>,
     pub(super) after: After,
+    /// When it was first set, where it is new, in µs of the store's time.
     pub(super) since: u64,
+    /// Removed and set again: its place among the names is a new one.
+    pub(super) renewed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,7 @@ impl Property {
             add(place.to_string().as_bytes());
         }
         add(stamp);
+        add(if self.renewed { b"1" } else { b"0" });
     }
 }
 
@@ -110,19 +114,20 @@ pub(super) fn apply_all(
         .map(|stored| stored.as_ref().map(|stored| Cow::Borrowed(stored.text())))
         .collect();
     let mut touched = vec![false; properties.len()];
+    let mut births = vec![None; properties.len()];
     let mut refused = Vec::new();
     let results = updates
         .iter()
         .map(|update| {
             let mut result = None;
-            let mut written: Vec<(usize, Option<String>)> = Vec::new();
-            for step in &update.steps {
+            let mut written: Vec<(usize, u64, Option<String>)> = Vec::new();
+            for (since, step) in (update.since..).zip(&update.steps) {
                 let at = properties.iter().position(|property| property.is(step));
                 let at =
                     at.ok_or_else(|| Error::new(Code::Internal, "an update without its property"))?;
-                let earlier = written.iter().rev().find(|(index, _)| *index == at);
+                let earlier = written.iter().rev().find(|(index, ..)| *index == at);
                 let current = match earlier {
-                    Some((_, text)) => text.as_deref(),
+                    Some((.., text)) => text.as_deref(),
                     None => texts[at].as_deref(),
                 };
                 let applied = operation::apply(&step.operation, current, &step.rest)
@@ -134,19 +139,26 @@ pub(super) fn apply_all(
                         if text.len() > limit {
                             return Err(too_large(&step.scope, &step.name, text.len(), limit));
                         }
-                        written.push((at, Some(text)));
+                        written.push((at, since, Some(text)));
                     }
-                    Change::Remove => written.push((at, None)),
+                    Change::Remove => written.push((at, since, None)),
                 }
                 result = applied.result;
             }
-            for (at, text) in written {
+            for (at, since, text) in written {
+                if texts[at].is_none() && text.is_some() {
+                    births[at] = Some(since);
+                }
                 texts[at] = text.map(Cow::Owned);
                 touched[at] = true;
             }
             Ok(result)
         })
         .collect();
+    for (property, birth) in properties.iter_mut().zip(births) {
+        property.renewed = birth.is_some() && property.before.is_some();
+        property.since = birth.unwrap_or(property.since);
+    }
     for ((property, text), touched) in properties.iter_mut().zip(texts).zip(touched) {
         property.after = match text {
             _ if !touched => After::Same,
