@@ -6,7 +6,7 @@
  */
 
 const { equipFunctionNodes } = require('./context/function-nodes.js');
-const { findBlock, findLog } = require('./context/node-red.js');
+const { findBlock, findLog, findSeeds } = require('./context/node-red.js');
 const { complainTo } = require('./context/operations.js');
 const { createStore } = require('./context/store.js');
 const { startOrExit } = require('./instance.js');
@@ -52,7 +52,7 @@ function plugin(config) {
       const about = JSON.parse(native.about());
       for (const warning of about.warnings) log.warn(`[cluster] context: ${warning}`);
       log.info(`[cluster] the context is shared in the store ${about.store}, the key prefix is ${about.keyPrefix}`);
-      store = createStore(native);
+      store = createStore(native, findSeeds());
       await native.ready();
     });
   }

@@ -17,7 +17,7 @@ const OWN_DIRECTORY = '.node-red-cluster';
  */
 function openInstance(settings, runtime) {
   const { log } = runtime;
-  remember({ block: settings.valkey, log });
+  remember({ block: settings.valkey, log, seeds: /** @type {object | undefined} */ (settings.functionGlobalContext) });
   // Loaded here and not with this file, so that its error reaches Node-RED's log.
   const addon = /** @type {import('./types').Addon} */ (require('./addon.js'));
   const options = {

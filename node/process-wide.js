@@ -11,6 +11,7 @@ const KEY = Symbol.for('node-red-cluster');
 /**
  * @typedef {object} Known
  * @property {unknown} [block] the `valkey` block of settings.js
+ * @property {object} [seeds] `functionGlobalContext` of settings.js
  * @property {import('./types').Log} [log] Node-RED's log
  * @property {import('./types').NativeCluster} [cluster] the cluster that the storage module opened
  */

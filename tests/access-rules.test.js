@@ -11,6 +11,7 @@ const { ROOT } = require('./support/directories');
 const { endpoint, tab } = require('./support/flows');
 const { fileScope } = require('./support/scope');
 const { startStore } = require('./support/store');
+const createContext = require('../node/context.js');
 
 const PASSWORD = 'a-password-of-the-test';
 
@@ -88,7 +89,9 @@ test('under the documented rules both roles may do what the link to the store an
     ['SMEMBERS', scopes],
     ['MULTI'],
     ['EXEC'],
-    ['EVAL', 'return 1', '2', value, names],
+    ['SET', cluster.key('context-receipt:a'), 'x'],
+    ['EVAL', 'return 1', '4', cluster.key('context-receipt:a'), scopes, value, names],
+    ['EVAL', 'return 1', '2', names, scopes],
     ['EVALSHA', '0000000000000000000000000000000000000000', '2', value, names],
   ];
   for (const user of ['nodered-admin', 'nodered-worker']) {
@@ -114,4 +117,21 @@ test('under the documented rules nobody gets at other clients, other keys or the
       assert.match(said, /has no permissions/, `${user}: ${command}`);
     }
   }
+});
+
+test('under the documented rules a worker can do everything to the context', async (t) => {
+  const context = createContext({
+    host: '127.0.0.1', port: cluster.store.port, username: 'nodered-worker', password: PASSWORD, keyPrefix: cluster.prefix,
+  });
+  await context.open();
+  t.after(() => context.close());
+  context.set('flow', 'whole', 1);
+  context.set('flow', 'part.of[1]', 2);
+  assert.deepEqual(context.get('flow', ['whole', 'part']), [1, { of: [null, 2] }]);
+  await new Promise((resolve, reject) => {
+    context.set('flow', 'part.more', 3, (/** @type {any} */ error) => (error ? reject(error) : resolve(undefined)));
+  });
+  assert.deepEqual(context.keys('flow'), ['whole', 'part']);
+  await context.delete('flow');
+  assert.deepEqual(context.keys('flow'), []);
 });

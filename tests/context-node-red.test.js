@@ -136,8 +136,16 @@ describe('a cluster with two workers', () => {
   });
 
   test('seeds and functions in them work while the store is away', async () => {
-    await deploy(codeEndpoint('tab', 'only-seeds', "try { return global.get('answer')(); } catch (error) { return error.code; }"));
+    await deploy([...ACCESS, ...codeEndpoint('tab', 'only-seeds', "try { return global.get('answer')(); } catch (error) { return error.code; }")]);
     assert.equal(await run(one, 'only-seeds'), 42);
+    await cluster.store.stop();
+    try {
+      await untilEqual(() => run(one, 'get', { key: 'unseeded' }).catch(({ code }) => code), 'NRC_STORE_UNREACHABLE', { message: 'the store is known to be away', timeout: 2 * SOON });
+      assert.equal(await run(one, 'only-seeds'), 42);
+    } finally {
+      await cluster.store.start();
+    }
+    await untilEqual(() => run(one, 'get', { key: 'unseeded' }).catch(({ code }) => code), undefined, { message: 'the store is back', timeout: 2 * SOON });
   });
 
   test('$parent and subflows reach the scopes that Node-RED means', async () => {

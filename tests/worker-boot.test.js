@@ -8,6 +8,7 @@ const { startCluster } = require('./support/cluster');
 const { account, endpoint, probe, tab } = require('./support/flows');
 const { fileScope } = require('./support/scope');
 const { startStore } = require('./support/store');
+const { SHARED_CONTEXT } = require('./support/context-flows');
 const { holdsFor, until } = require('./support/wait');
 
 const scope = fileScope();
@@ -90,26 +91,28 @@ test('an admin whose store is down waits and starts once it is there, without an
   await untilRuns(cluster, 'next', cluster.workers);
 });
 
-test('a worker whose store is down runs the last good flows of its disk, and catches up later', async (t) => {
-  const cluster = await startCluster(t, { store, workers: 1 });
-  const [worker] = cluster.workers;
-  await cluster.deploy(flowsOf('on disk', 'password'));
-  await untilRuns(cluster, 'on disk', [worker]);
-  await worker.stop();
-  await cluster.deploy(flowsOf('newer'), { type: 'nodes' });
-  await store.stop();
+for (const source of ['', SHARED_CONTEXT]) {
+  test(`a worker whose store is down runs the last good flows of its disk, and catches up later${source && ', with shared context'}`, async (t) => {
+    const cluster = await startCluster(t, { store, workers: 1, source });
+    const [worker] = cluster.workers;
+    await cluster.deploy(flowsOf('on disk', 'password'));
+    await untilRuns(cluster, 'on disk', [worker]);
+    await worker.stop();
+    await cluster.deploy(flowsOf('newer'), { type: 'nodes' });
+    await store.stop();
 
-  const logged = worker.log().length;
-  worker.start();
-  await untilRuns(cluster, 'on disk', [worker]);
-  await worker.waitForLog(/disk/i, { from: logged });
+    const logged = worker.log().length;
+    worker.start();
+    await untilRuns(cluster, 'on disk', [worker]);
+    await worker.waitForLog(/disk/i, { from: logged });
 
-  await store.start();
-  await untilRuns(cluster, 'newer', [worker]);
-  await until(async () => (await cluster.presenceOf(worker))?.source === 'store', {
-    message: 'the worker reports that it runs what the store holds',
+    await store.start();
+    await untilRuns(cluster, 'newer', [worker]);
+    await until(async () => (await cluster.presenceOf(worker))?.source === 'store', {
+      message: 'the worker reports that it runs what the store holds',
+    });
   });
-});
+}
 
 test('a worker that runs from its disk restarts no node when the store has nothing newer', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });

@@ -33,6 +33,11 @@ function findBlock() {
   return block ?? (runs() ? loaded('runtime', 'lib', 'settings.js')?.valkey : undefined);
 }
 
+/** @returns {object} the values that Node-RED gives where the global context has none */
+function findSeeds() {
+  return known().seeds ?? (runs() ? loaded('runtime', 'lib', 'settings.js')?.functionGlobalContext : undefined) ?? {};
+}
+
 /** For programs that use the context without Node-RED; standard output is theirs. */
 const plainLog = {
   error: write,
@@ -46,4 +51,4 @@ function write(line) {
   process.stderr.write(`${line}\n`);
 }
 
-module.exports = { findBlock, findLog };
+module.exports = { findBlock, findLog, findSeeds };

@@ -245,13 +245,21 @@ function createReads(native, requests, near) {
    * @returns {unknown[]} what was known last, where the operator chose that
    */
   function lastKnown(scope, names, error) {
-    if (!AWAY.has(/** @type {{code?: string}} */ (error)?.code ?? '')) throw error;
+    if (!isAway(error)) throw error;
     return names.map((name) => {
       const entry = near.lastKnown(scope, name);
       if (entry === undefined) throw error;
       return name === NAMES ? [...entry.value] : clone(valueOf(entry));
     });
   }
+}
+
+/**
+ * @param {unknown} error
+ * @returns {boolean} whether it says no more than that the store is away
+ */
+function isAway(error) {
+  return AWAY.has(/** @type {{code?: string} | null} */ (error)?.code ?? '');
 }
 
 /**
@@ -263,4 +271,4 @@ function parse(scope, name, text) {
   return text === null ? undefined : decodeStored(scope, name, text);
 }
 
-module.exports = { createReads };
+module.exports = { createReads, isAway };

@@ -9,7 +9,7 @@ const { clone } = require('./clone.js');
 const { NAMES, createNearCache, sizeOf, valueOf } = require('./near-cache.js');
 const { OPERATION_KEY, isOperation } = require('./operations.js');
 const paths = require('./paths.js');
-const { createReads } = require('./reads.js');
+const { createReads, isAway } = require('./reads.js');
 const { createRequests } = require('./requests.js');
 const { decode, encode } = require('./values.js');
 
@@ -21,8 +21,9 @@ const OWN_NAMES_OF_GLOBAL = new Set(['get', 'set', 'keys']);
 
 /**
  * @param {import('../types').NativeContext} native
+ * @param {object} [seeds] what Node-RED gives where the global context has no value
  */
-function createStore(native) {
+function createStore(native, seeds = {}) {
   /** @type {import('../types').AboutContext} */
   const about = JSON.parse(native.about());
   const parse = paths.createParser((expression) => native.parse(expression));
@@ -47,10 +48,13 @@ function createStore(native) {
         const found = valueOf(entry);
         value = clone(path.rest.length === 0 ? found : paths.read(found, path.rest));
       } else if (callback) {
-        reads.fetch(scope, path.root, path.rest, callback);
+        reads.fetch(scope, path.root, path.rest, (error, found) => {
+          if (error && isSeeded(error, scope, [path.root])) callback(undefined, undefined);
+          else callback(error, found);
+        });
         return undefined;
       } else {
-        return paths.read(reads.readNow(scope, [path.root])[0], path.rest);
+        return paths.read(readNow(scope, [path.root])[0], path.rest);
       }
     } catch (error) {
       return fail(error, callback);
@@ -82,7 +86,7 @@ function createStore(native) {
       });
       if (!callback && missing.length > 0) {
         const roots = [...new Set(missing.map((at) => wanted[at].root))];
-        const found = reads.readNow(scope, roots);
+        const found = readNow(scope, roots);
         for (const at of missing) values[at] = clone(paths.read(found[roots.indexOf(wanted[at].root)], wanted[at].rest));
       }
     } catch (error) {
@@ -96,7 +100,8 @@ function createStore(native) {
     let open = missing.length;
     let failed = false;
     for (const at of missing) {
-      reads.fetch(scope, wanted[at].root, wanted[at].rest, (error, value) => {
+      reads.fetch(scope, wanted[at].root, wanted[at].rest, (reason, value) => {
+        const error = reason && isSeeded(reason, scope, [wanted[at].root]) ? null : reason;
         if (failed) return;
         failed = Boolean(error);
         values[at] = value;
@@ -106,6 +111,32 @@ function createStore(native) {
       });
     }
     return undefined;
+  }
+
+  /**
+   * @param {string} scope
+   * @param {string[]} roots
+   * @returns {unknown[]} the values, each the caller's own
+   */
+  function readNow(scope, roots) {
+    try {
+      return reads.readNow(scope, roots);
+    } catch (error) {
+      if (!isSeeded(error, scope, roots)) throw error;
+      return roots.map(() => undefined);
+    }
+  }
+
+  /**
+   * Modules and settings that Node-RED keeps in the global context must not depend on the store: while it is
+   * away they are as if nothing else was stored.
+   *
+   * @param {unknown} error
+   * @param {string} scope
+   * @param {string[]} roots
+   */
+  function isSeeded(error, scope, roots) {
+    return scope === 'global' && isAway(error) && roots.every((root) => Object.hasOwn(seeds, root));
   }
 
   /**

@@ -14,7 +14,7 @@ use node_red_cluster_core::config;
 use node_red_cluster_core::context::near::{WORDS, Words};
 use node_red_cluster_core::context::operation::Operation;
 use node_red_cluster_core::context::path::Path;
-use node_red_cluster_core::context::{Completion, Context, RevisionInUse, Usage};
+use node_red_cluster_core::context::{Completion, Context, Patience, RevisionInUse, Usage};
 use node_red_cluster_core::error::{Code, Error};
 use node_red_cluster_core::keyspace::Scope;
 
@@ -35,6 +35,7 @@ type Kept = Either3<String, i32, Null>;
 pub struct ContextHandle {
     context: Context,
     warnings: Vec<String>,
+    patience: Patience,
 }
 
 /// Opens a context store as settings.js says; `log` is called with a level and a line, `wake` when
@@ -68,12 +69,18 @@ pub fn open_context(
         let wake_up = Box::new(move || {
             wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
         });
+        // The storage module has waited, and decided to start.
+        let patience = match cluster {
+            Some(_) => Patience::Short,
+            None => Patience::Endless,
+        };
         let context = Context::open(parsed.config, wake_up, revision)?;
         if let Some(cluster) = cluster {
             cluster.show_context(&context);
         }
         Ok(ContextHandle {
             context,
+            patience,
             warnings: parsed.warnings,
         })
     })
@@ -96,8 +103,12 @@ impl ContextHandle {
     /// Waits for the store.
     #[napi(catch_unwind, ts_return_type = "Promise<void>")]
     pub fn ready<'env>(&self, env: &'env Env) -> napi::Result<PromiseRaw<'env, ()>> {
-        let context = self.context.clone();
-        promise(env, async move { context.ready().await }, |_, ()| Ok(()))
+        let (context, patience) = (self.context.clone(), self.patience);
+        promise(
+            env,
+            async move { context.ready(patience).await },
+            |_, ()| Ok(()),
+        )
     }
 
     /// Epoch, generation, clock and newest settled write; written here, read by JavaScript.
@@ -254,7 +265,11 @@ impl ContextHandle {
         ids: Vec<String>,
     ) -> napi::Result<PromiseRaw<'env, ()>> {
         let context = self.context.clone();
-        promise(env, async move { context.clean(ids).await }, |_, ()| Ok(()))
+        let work = async move {
+            context.clean(ids).await;
+            Ok(())
+        };
+        promise(env, work, |_, ()| Ok(()))
     }
 
     /// Waits for the writes that are on their way and leaves.

@@ -63,7 +63,7 @@ const fn unsupported(name: &'static str) -> KnownOption {
     }
 }
 
-/// Every option of the `valkey` block. The table in the README says the same.
+/// Every option of the `valkey` block. The table in docs/settings.md says the same.
 pub const OPTIONS: &[KnownOption] = &[
     instance("role", "'admin' | 'worker'", "who this instance is"),
     instance("keyPrefix", "string", "prefix of every key"),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Context;
 use crate::connection::{Lane, Repeat, Request};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::keyspace::Scope;
 
 const DELETE: &str = include_str!("../scripts/context_delete.lua");
@@ -34,16 +34,34 @@ impl Context {
 
     /// Deletes the scopes of nodes and flows that are gone: those whose id is not among `active`. Only a
     /// process that applies or runs the newest revision does, because another one does not know all nodes;
-    /// the store compares again at every step.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn clean(&self, active: Vec<String>) -> Result<()> {
+    /// the store compares again at every step. What cannot be done now is left to the next deploy, with a
+    /// line in the log: Node-RED would stop the flows over an error.
+    pub async fn clean(&self, active: Vec<String>) {
         let Some(revision) = (self.inner.revision)() else {
-            return Ok(());
+            return;
         };
+        if let Err(error) = self.delete_inactive(active, &revision).await {
+            tracing::warn!(
+                "the context of what the deploy removed is kept until the next deploy: {error}"
+            );
+        }
+    }
+
+    async fn delete_inactive(&self, active: Vec<String>, revision: &str) -> Result<()> {
         let active: HashSet<String> = active.into_iter().collect();
-        self.inner.settled().await;
+        if let Some(error) = self.inner.connection.known_down() {
+            return Err(error);
+        }
+        let limit = self.inner.settings.timeout;
+        if tokio::time::timeout(limit, self.inner.settled())
+            .await
+            .is_err()
+        {
+            return Err(Error::new(
+                Code::StoreUnreachable,
+                "earlier writes still wait for the store",
+            ));
+        }
         let mut command = redis::cmd("SMEMBERS");
         command.arg(self.inner.keyspace.context_scopes());
         let scopes: Vec<String> = self
@@ -56,7 +74,7 @@ impl Context {
                 continue;
             }
             let forget = scope.as_str().to_owned();
-            match self.delete_scope(&scope, &forget, Some(&revision)).await? {
+            match self.delete_scope(&scope, &forget, Some(revision)).await? {
                 Deleted::Whole => tracing::debug!("the context of {scope} is deleted"),
                 Deleted::Kept => {
                     tracing::debug!("the context is not cleaned: there is a newer revision");
@@ -76,16 +94,13 @@ impl Context {
         let keyspace = &self.inner.keyspace;
         let request = Request::Script {
             script: DELETE,
-            keys: vec![
-                keyspace.context_names(scope),
-                keyspace.context_scopes(),
-                keyspace.revision(),
-            ],
+            keys: vec![keyspace.context_names(scope), keyspace.context_scopes()],
             arguments: vec![
                 keyspace.context_value(scope, "").into_bytes(),
                 AT_ONCE.to_string().into_bytes(),
                 forget.as_bytes().to_vec(),
                 revision.unwrap_or_default().as_bytes().to_vec(),
+                keyspace.revision().into_bytes(),
             ],
         };
         let deleted = loop {

@@ -311,6 +311,13 @@ pub(super) struct Attempt {
     sent: Option<Box<Outcome>>,
 }
 
+impl Attempt {
+    /// Whether it is not known if the last try was carried out.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.sent.is_some()
+    }
+}
+
 /// Where a value is, for messages.
 pub(super) fn place(scope: &Scope, name: &str) -> String {
     format!("context `{name}` of {scope}")

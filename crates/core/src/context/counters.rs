@@ -61,7 +61,7 @@ pub struct Counts {
     pub hits: u64,
     /// Values that were asked of the store.
     pub misses: u64,
-    /// Changes by others that were heard of.
+    /// Changes that were heard of: those by others, and those that updates of this process made.
     pub invalidations: u64,
     /// Times at which everything kept was forgotten because the link was lost.
     pub losses: u64,

@@ -85,7 +85,11 @@ impl Inner {
 
     pub(super) fn report_failed_write(&self, place: &str, error: &Error) {
         self.counters.write_errors.add(1);
-        tracing::error!("{place} was not written: {error}");
+        if error.message().contains(place) {
+            tracing::error!("not written: {error}");
+        } else {
+            tracing::error!("{place} was not written: {error}");
+        }
     }
 
     /// What this process kept of what it meant to write is not what the store holds.
@@ -111,7 +115,7 @@ impl Inner {
         let error = match because {
             Some(error) => Error::new(
                 error.code(),
-                format!("not written within {limit} ms: {}", error.message()),
+                format!("not confirmed within {limit} ms: {}", error.message()),
             ),
             None => Error::new(
                 Code::StoreUnreachable,
@@ -146,8 +150,8 @@ impl std::fmt::Debug for Inner {
 }
 
 /// Runs a task that never ends by itself; where a fault of this program ends it, it begins anew, because
-/// reads and writes that nobody answers are worse than the loss of one.
-pub(super) async fn forever<T>(inner: Arc<Inner>, task: impl Fn(Arc<Inner>) -> T)
+/// reads and writes that nobody answers are worse than the loss of one. `after` such an end tidies up.
+pub(super) async fn forever<T>(inner: Arc<Inner>, task: impl Fn(Arc<Inner>) -> T, after: impl Fn())
 where
     T: Future<Output = ()> + Send + 'static,
 {
@@ -161,8 +165,7 @@ where
                 "a fault of node-red-cluster, please report it: a task of the context failed ({error}); it begins anew"
             );
         }
-        // What it had taken to write is not going to be answered.
-        lock(&inner.state).queue.settle();
+        after();
     }
 }
 

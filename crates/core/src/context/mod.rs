@@ -72,6 +72,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long closing waits for the writes that are on their way.
 const FAREWELL: Duration = Duration::from_secs(4);
 
+/// How long a start waits for the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// However long it takes.
+    Endless,
+    /// Not once it is known to be away: whoever starts has waited for it already.
+    Short,
+}
+
 /// What JavaScript counts, one 64-bit float each: reads answered there, bytes kept, values kept, values given
 /// up.
 pub type Usage = [AtomicU64; 4];
@@ -138,9 +147,15 @@ impl Context {
         }
         peers::join(&inner);
         let tasks = vec![
-            tokio::spawn(forever(Arc::clone(&inner), reader::run)),
-            tokio::spawn(forever(Arc::clone(&inner), writer::run)),
-            tokio::spawn(forever(Arc::clone(&inner), keep_house)),
+            tokio::spawn(forever(Arc::clone(&inner), reader::run, || {})),
+            tokio::spawn({
+                let wrote = Arc::clone(&inner);
+                // What it had taken is not going to be answered.
+                forever(Arc::clone(&inner), writer::run, move || {
+                    lock(&wrote.state).queue.settle();
+                })
+            }),
+            tokio::spawn(forever(Arc::clone(&inner), keep_house, || {})),
         ];
         Ok(Self {
             inner,
@@ -148,12 +163,19 @@ impl Context {
         })
     }
 
-    /// Waits until the store has answered once, however long it takes.
+    /// Waits until the store has answered once.
     ///
     /// # Errors
     /// What waiting cannot heal: a wrong password, a forbidden database; `Closed`.
-    pub async fn ready(&self) -> Result<()> {
+    pub async fn ready(&self, patience: Patience) -> Result<()> {
         loop {
+            if patience == Patience::Short && self.inner.connection.known_down().is_some() {
+                tracing::warn!(
+                    "the flows start although the store of the context at {} is away",
+                    self.store()
+                );
+                return Ok(());
+            }
             match self.inner.connection.ready(PATIENCE).await {
                 Err(error) if error.code().is_retriable() => tracing::warn!(
                     "the context waits for the store at {} since {} s: {error}",

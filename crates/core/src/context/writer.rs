@@ -103,7 +103,7 @@ impl Writer {
                 self.failed(&slot, &error);
                 let owners = slot.owners.iter();
                 let Property { scope, name } = &*slot.property;
-                let error = error.while_doing(&place(scope, name));
+                let error = at(&place(scope, name), error);
                 errors.extend(owners.map(|owner| (*owner, error.clone())));
             }
         } else {
@@ -254,7 +254,19 @@ impl Writer {
                 Ok((updates, committed)) => return self.committed(updates, committed, begun),
                 Err((updates, error)) if heals(&error) || error.code() == Code::OutcomeUnknown => {
                     work = Work::Updates(updates);
+                    let error = if attempt.is_unknown() {
+                        unknown(&error)
+                    } else {
+                        error
+                    };
                     self.wait_out(&mut work, &error).await;
+                }
+                // One that is refused must not take the others with it.
+                Err((updates, _)) if updates.len() > 1 => {
+                    for update in updates {
+                        Box::pin(self.update(vec![update], begun)).await;
+                    }
+                    return;
                 }
                 Err((updates, error)) => return self.refused(&updates, &error),
             }
@@ -304,7 +316,7 @@ impl Writer {
             match update.callback {
                 Some(callback) => {
                     self.inner.counters.write_errors.add(1);
-                    let error = error.clone().while_doing(&describe(update));
+                    let error = at(&describe(update), error.clone());
                     answers.push((callback.id, Answer::of(Err(error))));
                 }
                 None => self.inner.report_failed_write(&describe(update), error),
@@ -351,12 +363,36 @@ impl Writer {
     }
 }
 
-/// Whether waiting may help, however long.
+/// Whether waiting may help, however long. A password that is refused while the process runs is being
+/// changed; at the start it ends the process.
 fn heals(error: &Error) -> bool {
     matches!(
         error.code(),
-        Code::StoreUnreachable | Code::StoreNotReady | Code::StoreReadOnly
+        Code::StoreUnreachable
+            | Code::StoreNotReady
+            | Code::StoreReadOnly
+            | Code::StoreAuthentication
     )
+}
+
+/// Of a try whose reply was lost, while nobody can be asked what became of it.
+fn unknown(error: &Error) -> Error {
+    Error::new(
+        Code::OutcomeUnknown,
+        format!(
+            "it may or may not have been carried out ({})",
+            error.message()
+        ),
+    )
+}
+
+/// An error that names the place, once.
+fn at(place: &str, error: Error) -> Error {
+    if error.message().contains(place) {
+        error
+    } else {
+        error.while_doing(place)
+    }
 }
 
 fn describe(update: &Update) -> String {

@@ -1,10 +1,12 @@
 -- Deletes some of a scope's properties; called again until none is left.
--- KEYS  1 the scope's names (zset)  2 scopes (set)  3 newest revision (hash)
+-- KEYS  1 the scope's names (zset)  2 scopes (set)
 -- ARGV  1 what the keys of the values begin with  2 how many properties at most
 --       3 the scope, to be forgotten when it is empty, or '' to remember it
 --       4 id of the revision that must still be the newest, or '' for any
+--       5 key of the newest revision (hash): no declared key, because it is read only, and access rules ask for
+--         the right to write declared ones
 -- Reply how many properties are left, or -1 if the newest revision is another one
-if ARGV[4] ~= '' and redis.call('HGET', KEYS[3], 'id') ~= ARGV[4] then
+if ARGV[4] ~= '' and redis.call('HGET', ARGV[5], 'id') ~= ARGV[4] then
   return -1
 end
 local names = redis.call('ZRANGE', KEYS[1], 0, ARGV[2] - 1)

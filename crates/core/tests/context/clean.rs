@@ -1,5 +1,6 @@
 //! Deleting scopes.
 
+use node_red_cluster_core::context::Patience;
 use node_red_cluster_core::keyspace::Scope;
 use node_red_cluster_testkit::Server;
 use serde_json::json;
@@ -10,7 +11,7 @@ use crate::support::look;
 async fn filled(server: &Server, revision: Option<&str>) -> Process {
     let settings = settings(server.address(), json!({}));
     let process = Process::begin(settings, revision.map(str::to_owned));
-    process.context.ready().await.unwrap();
+    process.context.ready(Patience::Endless).await.unwrap();
     for scope in ["global", "f1", "f2", "n1:f1", "n2:f1", "n1-x:f9"] {
         process.set(scope, "a", Some("1")).await.unwrap();
     }
@@ -36,10 +37,10 @@ async fn the_newest_revision_deletes_the_scopes_of_what_is_gone() {
     let server = Server::start_default().await.unwrap();
     look(&server, &["HSET", "nodered:revision", "id", "r2"]).await;
     let process = filled(&server, Some("r2")).await;
-    process.context.clean(ids(&["f1", "n1"])).await.unwrap();
+    process.context.clean(ids(&["f1", "n1"])).await;
     assert_eq!(scopes(&process).await, ["global", "f1", "n1:f1"]);
     assert_eq!(process.names("f2").await, [""; 0]);
-    process.context.clean(Vec::new()).await.unwrap();
+    process.context.clean(Vec::new()).await;
     assert_eq!(scopes(&process).await, ["global"]);
 }
 
@@ -49,7 +50,7 @@ async fn an_instance_that_is_behind_or_knows_no_revision_deletes_nothing() {
     look(&server, &["HSET", "nodered:revision", "id", "r3"]).await;
     for revision in [Some("r2"), None] {
         let process = filled(&server, revision).await;
-        process.context.clean(Vec::new()).await.unwrap();
+        process.context.clean(Vec::new()).await;
         assert_eq!(scopes(&process).await.len(), 6);
     }
 }

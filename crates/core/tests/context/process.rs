@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use node_red_cluster_core::config::{ContextSettings, parse_context};
 use node_red_cluster_core::context::operation::Operation;
-use node_red_cluster_core::context::{Completion, Context};
+use node_red_cluster_core::context::{Completion, Context, Patience};
 use node_red_cluster_core::error::Result;
 use node_red_cluster_core::keyspace::Scope;
 use serde_json::{Value, json};
@@ -49,7 +49,11 @@ impl Process {
 
     pub(crate) async fn with(address: SocketAddr, options: Value) -> Self {
         let process = Self::begin(settings(address, options), None);
-        process.context.ready().await.expect("the store");
+        process
+            .context
+            .ready(Patience::Endless)
+            .await
+            .expect("the store");
         if process.context.settings().context.near_cache.enabled {
             until("changes are heard of", async || {
                 process.context.counters().near_cache
