@@ -2,10 +2,10 @@
 
 /** A process with one context store in it, from outside. */
 
-const { fork } = require('node:child_process');
 const path = require('node:path');
 
-const { removeDirectory, temporaryDirectory } = require('../../tests/support/directories.js');
+const { temporaryDirectory } = require('../../tests/support/directories.js');
+const { startCommanded } = require('../support/commanded.js');
 
 /** @typedef {import('../../tests/support/cluster.js').Scope} Scope */
 /** @typedef {Omit<import('./stores.js').StoreOptions, 'directory'>} StoreOptions */
@@ -24,36 +24,8 @@ const { removeDirectory, temporaryDirectory } = require('../../tests/support/dir
  */
 async function startContender(scope, store, options, { flags = [] } = {}) {
   const directory = temporaryDirectory('bench-context');
-  const child = fork(path.join(__dirname, 'contender-process.js'), { execArgv: flags, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text) => {
-      log += text;
-    });
-  }
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  async function release() {
-    child.kill('SIGKILL');
-    await ended;
-    removeDirectory(directory);
-  }
-  scope.after(release);
-
-  /**
-   * @param {string} name
-   * @param {object} [parameters]
-   * @returns {Promise<any>}
-   */
-  async function command(name, parameters = {}) {
-    const answered = new Promise((resolve) => {
-      child.once('message', resolve);
-      ended.then(() => resolve({ error: 'the process ended' }));
-    });
-    child.send({ name, parameters });
-    const answer = await answered;
-    if (answer.error) throw new Error(`${store}: ${name} ${JSON.stringify(parameters)} failed: ${answer.error}\n${log}`);
-    return answer;
-  }
+  const file = path.join(__dirname, 'contender-process.js');
+  const { command, release } = startCommanded(scope, file, directory, { flags, label: `${store}: ` });
 
   await command('open', { name: store, options: { ...options, directory } });
   return {

@@ -1,10 +1,10 @@
 'use strict';
 
-const { fork } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { removeDirectory, temporaryDirectory } = require('../../tests/support/directories.js');
+const { temporaryDirectory } = require('../../tests/support/directories.js');
+const { startCommanded } = require('../support/commanded.js');
 
 const FLOW_FILE = 'flows.json';
 
@@ -22,36 +22,7 @@ const FLOW_FILE = 'flows.json';
 async function startAdmin(scope, store, keyPrefix, earlier) {
   const userDir = temporaryDirectory('event-loop');
   if (earlier) fs.copyFileSync(path.join(earlier.userDir, FLOW_FILE), path.join(userDir, FLOW_FILE));
-  const child = fork(path.join(__dirname, 'node-red.js'), { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream?.setEncoding('utf8').on('data', (text) => {
-      log += text;
-    });
-  }
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  async function release() {
-    child.kill('SIGKILL');
-    await ended;
-    removeDirectory(userDir);
-  }
-  scope.after(release);
-
-  /**
-   * @param {string} name
-   * @param {object} [parameters]
-   * @returns {Promise<any>}
-   */
-  async function command(name, parameters = {}) {
-    const answered = new Promise((resolve) => {
-      child.once('message', resolve);
-      ended.then(() => resolve({ error: 'the process ended' }));
-    });
-    child.send({ name, parameters });
-    const answer = await answered;
-    if (answer.error) throw new Error(`${name} failed: ${answer.error}\n${log}`);
-    return answer;
-  }
+  const { command, release } = startCommanded(scope, path.join(__dirname, 'node-red.js'), userDir);
 
   const settings = {
     flowFile: FLOW_FILE,

@@ -44,6 +44,29 @@ async fn an_increment_whose_reply_was_lost_is_counted_once() {
 }
 
 #[tokio::test]
+async fn an_increment_of_which_nobody_can_be_asked_is_not_called_failed() {
+    let server = Server::start_default().await.unwrap();
+    let proxy = Proxy::start(server.address()).await.unwrap();
+    let process = Process::with(proxy.address(), json!({ "timeout": 1000 })).await;
+    process
+        .operate("n", Operation::Increment(0.0))
+        .await
+        .unwrap();
+    proxy.blackhole(Direction::ToClient);
+    let (result, ()) = tokio::join!(process.operate("n", Operation::Increment(1.0)), async {
+        until("the increment", async || {
+            let stored = text(&server, &["GET", "nodered:context:global:n"]).await;
+            stored.as_deref() == Some("1")
+        })
+        .await;
+        proxy.refuse().await;
+        proxy.cut().await;
+    });
+    let error = result.unwrap_err();
+    assert_eq!(error.code(), Code::OutcomeUnknown, "{error}");
+}
+
+#[tokio::test]
 async fn an_increment_that_never_arrived_is_repeated() {
     let server = Server::start_default().await.unwrap();
     let proxy = Proxy::start(server.address()).await.unwrap();

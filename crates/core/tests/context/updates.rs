@@ -200,3 +200,32 @@ async fn a_property_that_is_removed_and_set_again_comes_last() {
         .unwrap();
     assert_eq!(process.names("global").await, ["a", "c", "b"]);
 }
+
+#[tokio::test]
+async fn one_property_that_cannot_be_updated_fails_alone() {
+    let server = Server::start_default().await.unwrap();
+    let process = Process::open(server.address()).await;
+    look(&server, &["RPUSH", "nodered:context:global:list", "x"]).await;
+    look(
+        &server,
+        &["SET", "nodered:context:global:damaged", "gzip:AAAA"],
+    )
+    .await;
+    let add = || Operation::Increment(1.0);
+    // Those behind the first one share a round.
+    let (_, first, list, damaged, last) = tokio::join!(
+        process.set("global", "ahead", Some("1")),
+        process.operate("first", add()),
+        process.operate("list", add()),
+        process.operate("damaged.n", add()),
+        process.operate("last", add()),
+    );
+    assert_eq!(first.unwrap().as_deref(), Some("1"));
+    assert_eq!(last.unwrap().as_deref(), Some("1"));
+    let error = list.unwrap_err();
+    assert_eq!(error.code(), Code::StoreReply);
+    assert!(error.message().contains("`list`"), "{error}");
+    let error = damaged.unwrap_err();
+    assert_eq!(error.code(), Code::ValueDamaged);
+    assert_eq!(error.message().matches("`damaged`").count(), 1, "{error}");
+}
