@@ -20,7 +20,7 @@
 //! A read sees every write that this process issued before it. Per property, reads never go back in time.
 //! A write of another instance is seen within one network delay after the store carried it out, and in any
 //! case after the link's next reconnect; a peer that fell silent is given up after three seconds. Writes of
-//! one process are seen by others in the order in which they were issued. A write is acknowledged when the
+//! one process reach the store in the order in which they were issued. A write is acknowledged when the
 //! store has it. An update (nested property, atomic operation) is carried out once or not at all.
 //!
 //! Not promised: that a plain write whose reply was lost is not carried out twice in a row; and nothing
