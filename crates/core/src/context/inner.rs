@@ -31,8 +31,8 @@ pub(super) struct Inner {
     pub(super) reads_wait: Notify,
     /// There may be something to write.
     pub(super) writes_wait: Notify,
-    /// The writer found nothing more to write.
-    pub(super) drained: Notify,
+    /// A round of writes has ended, or waiting ones were given up.
+    pub(super) progress: Notify,
     pub(super) completions: Completions,
     pub(super) counters: Arc<Counters>,
     pub(super) usage: Usage,
@@ -48,15 +48,31 @@ pub(super) struct State {
 }
 
 impl Inner {
-    /// Until everything that was issued before is settled.
+    /// Until everything that was issued before is settled, whatever is issued meanwhile.
     pub(super) async fn settled(&self) {
+        let newest = lock(&self.state).queue.issued();
         loop {
-            let drained = self.drained.notified();
-            if lock(&self.state).queue.is_empty() {
+            let progress = self.progress.notified();
+            if lock(&self.state).queue.settled() >= newest {
                 return;
             }
-            drained.await;
+            progress.await;
         }
+    }
+
+    /// Readers who waited for writes go on where those are settled.
+    pub(super) fn make_progress(&self) {
+        let mut state = lock(&self.state);
+        let settled = state.queue.settled();
+        // Wraps, as the words do.
+        self.near
+            .words()
+            .settled
+            .store(settled as i32, Ordering::Release);
+        if state.reads.release(settled) {
+            self.reads_wait.notify_one();
+        }
+        self.progress.notify_waiters();
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -197,6 +213,7 @@ pub(super) async fn keep_house(inner: Arc<Inner>) {
             (expired, state.reads.expire(inner.settings.timeout))
         };
         inner.give_up(expired, None);
+        inner.make_progress();
         if late.is_empty() {
             continue;
         }

@@ -129,7 +129,7 @@ impl Context {
             }),
             reads_wait: Notify::new(),
             writes_wait: Notify::new(),
-            drained: Notify::new(),
+            progress: Notify::new(),
             completions: Completions::new(wake),
             counters: Arc::default(),
             usage: Usage::default(),

@@ -109,6 +109,11 @@ impl Queue {
         self.issued
     }
 
+    /// The newest write of which it is known, as of all before it, how it ended.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled
+    }
+
     /// Writes that are not settled, and their bytes.
     pub(super) fn size(&self) -> (usize, u64) {
         (self.writes + self.waiting.len(), self.bytes)
@@ -192,6 +197,7 @@ impl Queue {
             };
             self.admit(waiting.number, waiting.change, Some(waiting.callback));
         }
+        self.settle_all_if_empty();
     }
 
     /// Takes the callbacks whose time is up, and gives up their writes: nobody must be told that a write
@@ -204,7 +210,6 @@ impl Queue {
                 self.waiting.push_back(write);
                 continue;
             }
-            self.unmark(&write.change, write.number);
             expired.callbacks.push(write.callback);
             match write.change {
                 Change::Plain(scope, values, _) => expired
@@ -218,7 +223,15 @@ impl Queue {
         for round in &mut self.rounds {
             round.work.expire(now, &mut expired);
         }
+        self.settle_all_if_empty();
         expired
+    }
+
+    /// A write that was given up before it came into a round is settled by nobody else.
+    fn settle_all_if_empty(&mut self) {
+        if self.is_empty() {
+            self.settled = self.issued;
+        }
     }
 
     fn has_room(&self, change: &Change) -> bool {
@@ -372,12 +385,11 @@ impl Queue {
         });
     }
 
-    /// A write of a property is on its way; it stands in no slot of a plain round.
+    /// A write of a property is on its way. The slot that an older one has is still the property's.
     fn note(&mut self, scope: &Scope, name: &str, number: u64) {
         key(&mut self.scratch, scope, name);
         if let Some(known) = self.pending.get_mut(self.scratch.as_str()) {
             known.latest = number;
-            known.round = 0;
             return;
         }
         let property = Property {
@@ -404,32 +416,6 @@ impl Queue {
                 for step in steps {
                     self.note(&step.scope, &step.name, number);
                 }
-            }
-        }
-    }
-
-    /// Takes back [`Queue::mark`]. Where an older write of the property is still on its way, readers wait
-    /// for the newest of all instead, which is later but never wrong.
-    fn unmark(&mut self, change: &Change, number: u64) {
-        let mut remove = |scope: &Scope, name: &str| {
-            key(&mut self.scratch, scope, name);
-            let scratch = self.scratch.as_str();
-            if self
-                .pending
-                .get(scratch)
-                .is_some_and(|pending| pending.latest == number)
-            {
-                self.pending.remove(scratch);
-            }
-        };
-        match change {
-            Change::Plain(scope, values, _) => {
-                values.iter().for_each(|(name, _)| remove(scope, name));
-            }
-            Change::Update(steps, _) => {
-                steps
-                    .iter()
-                    .for_each(|step| remove(&step.scope, &step.name));
             }
         }
     }

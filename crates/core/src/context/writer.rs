@@ -7,7 +7,6 @@ mod plan;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use redis::Value;
@@ -54,7 +53,6 @@ pub(super) async fn run(inner: Arc<Inner>) {
             let Some(round) = round else { break };
             writer.carry_out(round).await;
         }
-        writer.inner.drained.notify_waiters();
     }
 }
 
@@ -71,23 +69,14 @@ struct Writer {
 impl Writer {
     async fn carry_out(&mut self, round: Round) {
         let begun = Instant::now();
-        let last = round.last;
         match round.work {
             Work::Plain { slots, callbacks } => self.write_plain(slots, callbacks, begun).await,
             Work::Updates(updates) => self.update(updates, begun).await,
         }
         // Readers of this process see the write settled only after everything that speaks against what
         // they kept of it has been told.
-        self.inner
-            .near
-            .words()
-            .settled
-            .store(last as i32, Ordering::Release);
-        let mut state = lock(&self.inner.state);
-        state.queue.settle();
-        if state.reads.release(last) {
-            self.inner.reads_wait.notify_one();
-        }
+        lock(&self.inner.state).queue.settle();
+        self.inner.make_progress();
     }
 
     async fn write_plain(&mut self, slots: Vec<Slot>, callbacks: Vec<Callback>, begun: Instant) {
@@ -163,13 +152,13 @@ impl Writer {
         if slots.is_empty() {
             return Ok(());
         }
-        let values = self.encode(slots).await?;
+        let packed = self.pack(slots).await?;
         let changes = self.inner.near.scopes_changed();
         if changes.is_none() || changes != self.registered_at {
             self.registered.clear();
             self.registered_at = changes;
         }
-        let plan = Plan::new(&self.inner.keyspace, slots, &values, &self.registered);
+        let plan = Plan::new(&self.inner.keyspace, slots, &packed, &self.registered);
         let request = Request::Transaction(plan.pipeline);
         let reply: Vec<Value> = self
             .inner
@@ -201,28 +190,23 @@ impl Writer {
         Ok(())
     }
 
-    async fn encode(&self, slots: &[&Slot]) -> Result<Vec<Option<Vec<u8>>>> {
+    /// The compressed values of those that are stored compressed.
+    async fn pack(&self, slots: &[&Slot]) -> Result<Vec<Option<Vec<u8>>>> {
         let compression = self.inner.settings.compression;
-        let texts: Vec<Option<String>> = slots.iter().map(|slot| slot.text.clone()).collect();
-        let compressed: usize = texts
-            .iter()
-            .flatten()
-            .map(String::len)
-            .filter(|length| codec::is_compressed(*length, compression))
-            .sum();
+        let large = slots.iter().map(|slot| {
+            let text = slot.text.as_ref();
+            text.filter(|text| codec::is_compressed(text.len(), compression))
+                .cloned()
+        });
+        let large: Vec<Option<String>> = large.collect();
+        let size: usize = large.iter().flatten().map(String::len).sum();
         let work = move || {
-            let encoded = texts.into_iter().map(|text| {
-                text.map(|text| {
-                    if codec::is_compressed(text.len(), compression) {
-                        codec::gzip(text.as_bytes())
-                    } else {
-                        text.into_bytes()
-                    }
-                })
-            });
-            encoded.collect()
+            let packed = large.into_iter();
+            packed
+                .map(|text| text.map(|text| codec::gzip(text.as_bytes())))
+                .collect()
         };
-        if compressed > LARGE {
+        if size > LARGE {
             crate::blocking(work).await
         } else {
             Ok(work())
@@ -273,10 +257,11 @@ impl Writer {
         }
     }
 
-    fn committed(&self, updates: Vec<Update>, committed: Committed, begun: Instant) {
+    fn committed(&mut self, updates: Vec<Update>, committed: Committed, begun: Instant) {
         for scope in committed.renamed {
             self.inner.near.invalidate(ContextKey::Names(scope));
         }
+        self.delivered();
         self.inner.counters.took("write", begun.elapsed(), || {
             updates.iter().map(describe).collect::<Vec<_>>().join(", ")
         });
@@ -350,10 +335,14 @@ impl Writer {
         }
     }
 
-    fn took(&mut self, begun: Instant, slots: &[Slot]) {
+    fn delivered(&mut self) {
         if self.reminded.take().is_some() {
             tracing::info!("the writes of the context that waited are in the store");
         }
+    }
+
+    fn took(&mut self, begun: Instant, slots: &[Slot]) {
+        self.delivered();
         self.inner
             .counters
             .took("write", begun.elapsed(), || match slots {

@@ -154,7 +154,6 @@ fn a_write_whose_caller_was_told_that_it_failed_is_given_up() {
     assert_eq!(told, [1, 2]);
     assert!(expired.properties.contains(&(global(), "late".to_owned())));
     assert!(expired.properties.contains(&(global(), "a".to_owned())));
-    assert_eq!(queue.pending(&global(), "late"), None);
     let round = queue.take().unwrap();
     let Work::Plain { slots, .. } = round.work else {
         panic!("a plain round");
@@ -165,6 +164,44 @@ fn a_write_whose_caller_was_told_that_it_failed_is_given_up() {
         .map(|slot| slot.property.name.as_str())
         .collect();
     assert_eq!(abandoned, ["a"]);
+    queue.settle();
+    assert_eq!(queue.pending(&global(), "late"), None);
+}
+
+#[test]
+fn a_write_that_was_given_up_while_it_waited_holds_up_no_reader() {
+    let mut queue = queue();
+    let now = Instant::now();
+    for number in 0..10 {
+        queue
+            .push(plain(&number.to_string(), Some("1")), None)
+            .unwrap();
+    }
+    queue.push(plain("0", Some("2")), callback(1, now)).unwrap();
+    queue.expire(now);
+    // Behind the older write of the property, and not one moment longer.
+    assert!(queue.pending(&global(), "0").is_some());
+    queue.take().unwrap();
+    queue.settle();
+    assert_eq!(queue.pending(&global(), "0"), None);
+    assert_eq!(queue.settled(), queue.issued());
+}
+
+#[test]
+fn a_write_that_waited_for_room_takes_the_place_of_the_older_one_in_its_round() {
+    let mut queue = Queue::new(Bounds {
+        writes: 2,
+        bytes: 1000,
+    });
+    let soon = Instant::now() + Duration::from_secs(5);
+    queue.push(plain("first", Some("1")), None).unwrap();
+    queue.take().unwrap();
+    queue.push(plain("a", None), None).unwrap();
+    queue
+        .push(plain("a", Some("2")), callback(1, soon))
+        .unwrap();
+    queue.settle();
+    assert_eq!(texts(&queue.take().unwrap()), [("a", Some("2"))]);
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Plan {
     pub(super) fn new(
         keyspace: &Keyspace,
         slots: &[&Slot],
-        values: &[Option<Vec<u8>>],
+        packed: &[Option<Vec<u8>>],
         registered: &HashSet<Scope>,
     ) -> Self {
         let mut plan = Self {
@@ -35,11 +35,12 @@ impl Plan {
         let mut delete = redis::cmd("DEL");
         let (mut sets, mut deletes) = (0, 0);
         let mut scopes: Vec<&Scope> = Vec::new();
-        for (slot, value) in slots.iter().zip(values) {
+        for (slot, packed) in slots.iter().zip(packed) {
             let key = keyspace.context_value(&slot.property.scope, &slot.property.name);
-            match value {
-                Some(value) => {
-                    set.arg(key).arg(value.as_slice());
+            match &slot.text {
+                Some(text) => {
+                    let value = packed.as_deref().unwrap_or(text.as_bytes());
+                    set.arg(key).arg(value);
                     sets += 1;
                 }
                 None => {
