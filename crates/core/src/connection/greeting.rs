@@ -25,7 +25,7 @@ use super::clock::StoreClock;
 use super::server::{self, Facts};
 use super::stream::{ByteStream, Connector};
 use super::tracked::{Ability, Tracked};
-use super::tracking::{Session, Tracker};
+use super::tracking::{SessionNumber, Tracker};
 use crate::config::ConnectionConfig;
 use crate::error::{Code, Error, Result};
 
@@ -41,6 +41,7 @@ pub(super) struct Greeting {
     pub(super) driver: Driver,
     /// On the link that tracks.
     pub(super) tracked: Option<Tracked>,
+    pub(super) facts: Facts,
 }
 
 /// What a link does besides carrying requests.
@@ -104,16 +105,12 @@ impl Greeter {
             }
             other => other,
         };
-        let (greeting, facts) = greeted?;
-        self.last = Some(facts);
+        let greeting = greeted?;
+        self.last = Some(greeting.facts.clone());
         Ok(greeting)
     }
 
-    async fn greet_in_time(
-        &self,
-        protocol: ProtocolVersion,
-        epoch: u64,
-    ) -> Result<(Greeting, Facts)> {
+    async fn greet_in_time(&self, protocol: ProtocolVersion, epoch: u64) -> Result<Greeting> {
         let limit = self.config.connect_timeout;
         let begin = Instant::now();
         let stream = self.connector.open().await?;
@@ -136,7 +133,7 @@ impl Greeter {
         protocol: ProtocolVersion,
         epoch: u64,
         stream: Pin<Box<dyn ByteStream>>,
-    ) -> Result<(Greeting, Facts)> {
+    ) -> Result<Greeting> {
         let mut settings = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -168,19 +165,19 @@ impl Greeter {
                 format!("the store at {} closed the connection at once", self.config.describe()),
             )),
         };
-        let greeting = Greeting {
+        Ok(Greeting {
             connection,
             driver,
             tracked,
-        };
-        Ok((greeting, facts))
+            facts,
+        })
     }
 
     /// Learns what the server is, ends the session before, turns tracking on.
     async fn make_ready(
         &self,
         mut connection: MultiplexedConnection,
-        session: Option<(&Duties, Session)>,
+        session: Option<(&Duties, SessionNumber)>,
         protocol: ProtocolVersion,
     ) -> std::result::Result<(Facts, Option<Tracked>), RedisError> {
         let clock = session.map(|(duties, _)| &*duties.clock);
@@ -211,18 +208,20 @@ impl Greeter {
         questions.cmd("CLIENT").arg("ID");
         questions.cmd("CLIENT").arg("INFO");
         questions.cmd("INFO").arg("server");
+        // Without arguments it changes nothing, and it tells the mode where INFO is forbidden.
+        questions.cmd("HELLO");
         questions.cmd("TIME");
         questions.cmd("PING");
         let asked = Instant::now();
-        let replies = connection.send_packed_commands(&questions, 0, 6).await?;
+        let replies = connection.send_packed_commands(&questions, 0, 7).await?;
         let answered = Instant::now();
-        let [_, id, client, server, time, ping]: [Value; 6] =
+        let [_, id, client, server, hello, time, ping]: [Value; 7] =
             replies.try_into().map_err(|_| unexpected_greeting())?;
         ping.extract_error()?;
         if let (Some(clock), Some(time)) = (clock, server::time(&time)) {
             clock.calibrate(time, asked, answered);
         }
-        Ok(Facts::read(&id, &client, &server))
+        Ok(Facts::read(&id, &client, &server, &hello))
     }
 
     /// Ends the newest session at the server, see the head of this file.

@@ -1,8 +1,9 @@
-//! One supervised command link: connects, notices its end, reconnects with backoff, forever.
+//! One supervised link: connects, notices its end, reconnects with backoff, forever.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 use super::backoff::Backoff;
 use super::closed;
 use super::greeting::{Duties, Greeter, Greeting};
+use super::session::Session;
 use super::stream::Connector;
 use crate::config::ConnectionConfig;
 use crate::error::{Code, Error, Result};
@@ -41,10 +43,10 @@ pub(super) enum State {
         /// Whether an attempt to connect has failed since.
         tried: bool,
     },
-    /// Connected; the epoch grows with each connect.
+    /// Connected.
     Up {
         connection: MultiplexedConnection,
-        epoch: u64,
+        session: Session,
     },
     /// Waiting cannot help: the configuration is wrong.
     Refused { error: Error },
@@ -61,9 +63,19 @@ pub(super) enum Doubt {
     NotMaster,
 }
 
+/// When a link connects for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    AtOnce,
+    /// When somebody first waits for it.
+    AtFirstUse,
+}
+
 /// A handle on the supervised link.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// Whether it is to connect at all.
+    wanted: watch::Sender<bool>,
     state: watch::Receiver<State>,
     epochs: watch::Receiver<u64>,
     suspect: watch::Sender<Suspect>,
@@ -95,8 +107,10 @@ impl Link {
         name: String,
         duties: Option<Duties>,
         ping_limit: Duration,
+        begin: Begin,
         stopped: watch::Receiver<bool>,
     ) -> Self {
+        let (wanted, wish) = watch::channel(begin == Begin::AtOnce);
         let (state_sender, state) = watch::channel(State::Down {
             reason: None,
             since: Instant::now(),
@@ -120,8 +134,9 @@ impl Link {
             retired: JoinSet::new(),
             reported: None,
         };
-        tokio::spawn(supervisor.run(stopped));
+        tokio::spawn(supervisor.run(wish, stopped));
         Self {
+            wanted,
             state,
             epochs,
             suspect,
@@ -164,16 +179,24 @@ impl Link {
         limit: Duration,
         past_epoch: u64,
     ) -> Result<(MultiplexedConnection, u64)> {
+        self.wanted
+            .send_if_modified(|wanted| !std::mem::replace(wanted, true));
         let mut state = self.state.clone();
         let settled = state.wait_for(|state| match state {
             State::Down { .. } => false,
-            State::Up { epoch, .. } => *epoch > past_epoch,
+            // One that is about to be given up is none.
+            State::Up { session, .. } => {
+                session.epoch > past_epoch.max(self.suspect.borrow().epoch)
+            }
             State::Refused { .. } | State::Closed => true,
         });
         let outcome = tokio::time::timeout(limit, settled).await;
         match outcome {
             Ok(Ok(settled)) => match &*settled {
-                State::Up { connection, epoch } => Ok((connection.clone(), *epoch)),
+                State::Up {
+                    connection,
+                    session,
+                } => Ok((connection.clone(), session.epoch)),
                 State::Refused { error } => Err(error.clone()),
                 State::Down { .. } | State::Closed => Err(closed()),
             },
@@ -188,6 +211,31 @@ impl Link {
                     format!("the store did not answer within {} ms", limit.as_millis()),
                 ),
             }),
+        }
+    }
+
+    /// The session that is open at this moment, unless it is about to be given up.
+    pub(super) fn session(&self) -> Option<(MultiplexedConnection, Session)> {
+        match self.state() {
+            State::Up {
+                connection,
+                session,
+            } if self.suspect.borrow().epoch < session.epoch => Some((connection, session)),
+            _ => None,
+        }
+    }
+
+    /// Why a request for a session that is no longer open was not sent.
+    pub(super) fn ended(&self, session: &Session) -> Error {
+        match self.state() {
+            State::Closed => closed(),
+            _ => Error::new(
+                Code::StoreUnreachable,
+                format!(
+                    "session {} with the store is over, nothing was sent",
+                    session.epoch
+                ),
+            ),
         }
     }
 
@@ -231,9 +279,15 @@ impl Drop for Supervisor {
 }
 
 impl Supervisor {
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, mut wish: watch::Receiver<bool>, mut stopped: watch::Receiver<bool>) {
+        let connected = async {
+            if wish.wait_for(|wanted| *wanted).await.is_ok() {
+                self.down_since = Instant::now();
+                self.keep_connected().await;
+            }
+        };
         tokio::select! {
-            () = self.keep_connected() => {}
+            () = connected => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
         self.state.send_replace(State::Closed);
@@ -251,7 +305,11 @@ impl Supervisor {
                     self.report_connected(outage.take());
                     self.state.send_replace(State::Up {
                         connection: greeting.connection.clone(),
-                        epoch,
+                        session: Session {
+                            epoch,
+                            run: greeting.facts.run.clone(),
+                            clustered: greeting.facts.clustered.unwrap_or(false),
+                        },
                     });
                     self.epochs.send_replace(epoch);
                     let reason = self.live(greeting, epoch).await;
@@ -297,6 +355,7 @@ impl Supervisor {
             mut connection,
             mut driver,
             mut tracked,
+            facts: _,
         } = greeting;
         let limit = self.ping_limit;
         let heartbeat = async move {
@@ -379,6 +438,11 @@ struct Outage {
     since: Instant,
     /// Whether the log knows of it, and is to know of its end.
     reported: bool,
+}
+
+/// Whether an error came from the connection rather than from the server.
+pub(super) fn is_of_the_link(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
 }
 
 fn cannot_heal(error: &Error) -> bool {

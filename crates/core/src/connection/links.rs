@@ -1,7 +1,7 @@
 //! The links themselves, and who holds them: as many holders as there are parts of this process that
 //! want the same store.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -9,8 +9,10 @@ use tokio::sync::watch;
 
 use super::clock::StoreClock;
 use super::greeting::Duties;
-use super::link::Link;
+use super::link::{Begin, Link};
 use super::stream::Connector;
+use super::subscriber;
+use super::subscriptions::Subscriptions;
 use super::tracking::{Holder, Tracker};
 use super::{BULK_REPLY_LIMIT, closed};
 use crate::config::ConnectionConfig;
@@ -32,6 +34,7 @@ pub(super) struct Links {
     pub(super) commands: Link,
     pub(super) bulk: Link,
     pub(super) tracker: Arc<Tracker>,
+    pub(super) subscriptions: Arc<Subscriptions>,
     pub(super) clock: Arc<StoreClock>,
     /// How many hold them; at none they end for good.
     holders: Mutex<usize>,
@@ -56,14 +59,23 @@ impl Links {
             name.to_owned(),
             Some(duties),
             timeout,
+            Begin::AtOnce,
             stopped.clone(),
         );
         let bulk = Link::start(
-            connector,
+            Arc::clone(&connector),
             config.clone(),
             format!("{name}:bulk"),
             None,
             BULK_REPLY_LIMIT,
+            Begin::AtFirstUse,
+            stopped.clone(),
+        );
+        let subscriptions = Arc::new(Subscriptions::default());
+        subscriber::start(
+            connector,
+            config.clone(),
+            Arc::clone(&subscriptions),
             stopped,
         );
         Ok(Self {
@@ -73,6 +85,7 @@ impl Links {
             commands,
             bulk,
             tracker,
+            subscriptions,
             clock,
             holders: Mutex::new(0),
             stop,
@@ -105,7 +118,7 @@ impl Links {
         Some(Hold {
             links: self,
             number: HOLDERS.fetch_add(1, Ordering::Relaxed),
-            released: watch::Sender::new(false),
+            released: AtomicBool::new(false),
         })
     }
 }
@@ -115,25 +128,21 @@ impl Links {
 pub(super) struct Hold {
     pub(super) links: Arc<Links>,
     pub(super) number: Holder,
-    released: watch::Sender<bool>,
+    released: AtomicBool,
 }
 
 impl Hold {
-    /// Turns true, or ends, when it is released.
-    pub(super) fn released(&self) -> watch::Receiver<bool> {
-        self.released.subscribe()
-    }
-
     pub(super) fn is_released(&self) -> bool {
-        *self.released.borrow()
+        self.released.load(Ordering::SeqCst)
     }
 
     /// Gives the links back; the last to do so ends them.
     pub(super) fn release(&self) {
-        if self.released.send_replace(true) {
+        if self.released.swap(true, Ordering::SeqCst) {
             return;
         }
         self.links.tracker.remove(self.number);
+        self.links.subscriptions.remove(self.number);
         let mut holders = lock(&self.links.holders);
         *holders -= 1;
         if *holders == 0 {

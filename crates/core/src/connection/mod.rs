@@ -1,8 +1,9 @@
 //! The managed links of one process to the store.
 //!
 //! One multiplexed link for small commands, one for bulk (flows), so that a small read never waits
-//! behind 20 MB, and one subscriber. Each is supervised: it reconnects forever with backoff, and every
-//! reconnect is an event with a new epoch, so that whoever could have missed something acts on it.
+//! behind 20 MB, and one subscriber; the latter two connect when they are first used. Each is supervised:
+//! it reconnects forever with backoff, and every reconnect is an event with a new epoch, so that whoever
+//! could have missed something acts on it.
 //!
 //! Promises: a request waits for the link up to `timeout` and then fails with a clear error; what was
 //! sent and not answered is repeated only where the caller said that repeating is safe; a half-open
@@ -17,12 +18,13 @@
 //! - `backoff`: the pauses between attempts
 //! - `server`: what a server says of itself
 //! - `greeting`: an open stream becomes a session, and the session before it ends
+//! - `session`: one connect of a link, as others see it
 //! - `link`: one supervised link
-//! - `links`: both links of a configuration, and who holds them
+//! - `links`: all links of a configuration, and who holds them
 //! - `request`: a request with its deadline and its retries
 //! - `tracking`: who hears of changed keys; `lease`: for how long silence is believed; `tracked`: both at work
 //! - `clock`: the store's time
-//! - `subscriber`: pub/sub
+//! - `subscriptions`: who listens to which channels; `subscriber`: the socket at work for them
 
 mod backoff;
 mod clock;
@@ -32,8 +34,10 @@ mod link;
 mod links;
 mod request;
 mod server;
+mod session;
 mod stream;
 mod subscriber;
+mod subscriptions;
 mod tls;
 mod tracked;
 mod tracking;
@@ -47,11 +51,13 @@ use crate::config::ConnectionConfig;
 use crate::error::{Code, Error, Result};
 
 pub use request::{Repeat, Request};
-pub use subscriber::Message;
+pub use session::Session;
+pub use subscriptions::Message;
 pub use tracking::Invalidations;
 
 use link::State;
 use links::{Hold, Links};
+use subscriptions::Listener;
 
 /// How long the reply to a bulk request may take, 20 MB on a slow line, and how long such a request is
 /// repeated when the link breaks in the middle. The wait for the link is bounded as for all others.
@@ -190,8 +196,37 @@ impl Connection {
         Ok(redis::from_redis_value(value)?)
     }
 
-    /// Subscribes to channels on a link of its own. Messages reach `receive` in the order of arrival;
-    /// `resumed` is called after each (re)connect, as messages may have been missed before it.
+    /// The session of the command link at this moment; none while the link is down, or in doubt.
+    pub fn session(&self) -> Option<Session> {
+        let links = self.held().ok()?;
+        links.commands.session().map(|(_, session)| session)
+    }
+
+    /// Carries out a request in this very session of the command link, or not at all; nothing is repeated.
+    /// A script that the server lacks is sent again as text, in the same session.
+    ///
+    /// # Errors
+    /// `StoreUnreachable` where the session is over and nothing was sent; `OutcomeUnknown` where it ended,
+    /// or `limit` passed, before the reply (the link is then given up); what the store said at once, also
+    /// where it would say something else soon.
+    pub async fn run_on<T: redis::FromRedisValue>(
+        &self,
+        session: &Session,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<T> {
+        let links = self.held()?;
+        let value = request::carry_out_on(&links.commands, session, request, limit).await?;
+        Ok(redis::from_redis_value(value)?)
+    }
+
+    /// Subscribes to channels, until this connection is closed. Messages reach `receive` in the order of
+    /// arrival; `resumed` is called once all of these channels are subscribed, and so again after each
+    /// reconnect, as messages may have been missed before it. All calls of all who share the links come one
+    /// at a time, so they must be short.
+    ///
+    /// # Errors
+    /// `Closed`.
     pub fn subscribe(
         &self,
         channels: Vec<String>,
@@ -199,15 +234,15 @@ impl Connection {
         resumed: impl Fn() + Send + Sync + 'static,
     ) -> Result<()> {
         let links = self.held()?;
-        let connector = Arc::new(stream::Connector::new(&links.config)?);
-        subscriber::start(
-            connector,
-            links.config.clone(),
-            channels,
-            Box::new(receive),
-            Box::new(resumed),
-            self.hold.released(),
-        );
+        let listener = Listener::new(receive, resumed);
+        links
+            .subscriptions
+            .add(self.hold.number, channels, listener);
+        if self.hold.is_released() {
+            // Closed meanwhile, and perhaps before the listener was there to be removed.
+            links.subscriptions.remove(self.hold.number);
+            return Err(closed());
+        }
         Ok(())
     }
 

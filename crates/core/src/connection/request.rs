@@ -6,7 +6,8 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value};
 use tokio::time::Instant;
 
-use super::link::{Doubt, Link};
+use super::link::{Doubt, Link, is_of_the_link};
+use super::session::Session;
 use crate::error::{Code, Error, Result};
 
 /// Between two attempts at a store that is there but not ready.
@@ -99,13 +100,7 @@ pub(super) async fn carry_out(
                 past_epoch = epoch;
                 answered = None;
                 if repeat == Repeat::Never {
-                    return Err(Error::new(
-                        Code::OutcomeUnknown,
-                        format!(
-                            "the link was lost before the store replied, the request may or may not have been carried out ({})",
-                            error.message()
-                        ),
-                    ));
+                    return Err(unknown(&error));
                 }
                 if begin.elapsed() >= limits.attempts {
                     return Err(error);
@@ -113,6 +108,44 @@ pub(super) async fn carry_out(
             }
         }
     }
+}
+
+/// Carries out a request in this session, or not at all, and without repeating anything.
+pub(super) async fn carry_out_on(
+    link: &Link,
+    session: &Session,
+    request: &Request,
+    limit: Duration,
+) -> Result<Value> {
+    let connection = match link.session() {
+        Some((connection, current)) if current == *session => connection,
+        _ => return Err(link.ended(session)),
+    };
+    // The connection is that of one socket, it does not come back.
+    match attempt(connection, request, limit).await {
+        Ok(value) => Ok(value),
+        Err(Failure::Final(error)) => Err(error),
+        Err(Failure::NotYet(error)) => {
+            if error.code() == Code::StoreReadOnly {
+                link.distrust(session.epoch, Doubt::NotMaster);
+            }
+            Err(error)
+        }
+        Err(Failure::Interrupted(error)) => {
+            link.distrust(session.epoch, Doubt::Silent);
+            Err(unknown(&error))
+        }
+    }
+}
+
+fn unknown(error: &Error) -> Error {
+    Error::new(
+        Code::OutcomeUnknown,
+        format!(
+            "the link was lost before the store replied, the request may or may not have been carried out ({})",
+            error.message()
+        ),
+    )
 }
 
 async fn attempt(
@@ -175,7 +208,7 @@ async fn reply_to(connection: &mut MultiplexedConnection, command: &Cmd) -> Redi
 }
 
 fn sort(error: RedisError) -> Failure {
-    let lost = error.is_io_error() || error.is_connection_dropped() || error.is_timeout();
+    let lost = is_of_the_link(&error);
     let mapped = Error::from(cause(error));
     match mapped.code() {
         Code::StoreNotReady | Code::StoreReadOnly => Failure::NotYet(mapped),
@@ -187,7 +220,10 @@ fn sort(error: RedisError) -> Failure {
 /// What is behind an error that wraps another one.
 fn cause(error: RedisError) -> RedisError {
     let detail = error.detail().unwrap_or_default();
-    if detail.starts_with("ACL failure in script") {
+    // Forbidden to a script: the words of Valkey and newer Redis, and those of Redis up to 7.0.
+    if detail.starts_with("ACL failure in script")
+        || detail.contains("The user executing the script can't ")
+    {
         return redis::make_extension_error("NOPERM".to_owned(), Some(detail.to_owned()));
     }
     if error.code() != Some("EXECABORT") {

@@ -14,11 +14,14 @@ pub(super) struct Facts {
     pub(super) run: Option<String>,
     /// The oldest Redis that behaves as this server does.
     pub(super) version: Option<(u32, u32)>,
+    /// Whether it is part of a cluster.
+    pub(super) clustered: Option<bool>,
 }
 
 impl Facts {
-    /// From the replies to `CLIENT ID`, `CLIENT INFO` and `INFO server`; those that are errors say nothing.
-    pub(super) fn read(id: &Value, client: &Value, server: &Value) -> Self {
+    /// From the replies to `CLIENT ID`, `CLIENT INFO`, `INFO server` and `HELLO`; those that are errors say
+    /// nothing.
+    pub(super) fn read(id: &Value, client: &Value, server: &Value, hello: &Value) -> Self {
         let client = text(client).unwrap_or_default();
         let server = text(server).unwrap_or_default();
         let info = |name: &str| {
@@ -28,6 +31,9 @@ impl Facts {
         let address = client
             .split_whitespace()
             .find_map(|word| word.strip_prefix("addr="));
+        // Valkey calls it `server_mode`.
+        let mode = info("redis_mode").or_else(|| info("server_mode"));
+        let mode = mode.or_else(|| field(hello, "mode"));
         Self {
             id: match id {
                 Value::Int(id) => Some(*id),
@@ -36,6 +42,7 @@ impl Facts {
             address: address.map(str::to_owned),
             run: info("run_id").map(|run| run.trim().to_owned()),
             version: info("redis_version").and_then(version),
+            clustered: mode.map(|mode| mode.trim() == "cluster"),
         }
     }
 
@@ -95,6 +102,19 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()??, numbers.next()??))
 }
 
+/// A field of a reply that is a map, or in the older protocol a list of names and values.
+fn field<'a>(reply: &'a Value, name: &str) -> Option<&'a str> {
+    match reply {
+        Value::Map(pairs) => pairs
+            .iter()
+            .find_map(|(key, value)| (text(key) == Some(name)).then(|| text(value))?),
+        Value::Array(words) => words
+            .chunks_exact(2)
+            .find_map(|pair| (text(&pair[0]) == Some(name)).then(|| text(&pair[1]))?),
+        _ => None,
+    }
+}
+
 fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
@@ -115,7 +135,7 @@ mod tests {
     }
 
     fn facts() -> Facts {
-        Facts::read(&Value::Int(7), &bulk(CLIENT), &bulk(SERVER))
+        Facts::read(&Value::Int(7), &bulk(CLIENT), &bulk(SERVER), &Value::Nil)
     }
 
     fn words(command: Option<redis::Cmd>) -> Option<String> {
@@ -135,8 +155,31 @@ mod tests {
         assert_eq!(facts.address.as_deref(), Some("10.0.0.5:41234"));
         assert_eq!(facts.run.as_deref(), Some("abc"));
         assert_eq!(facts.version, Some((7, 2)));
-        let nothing = Facts::read(&Value::Nil, &Value::Nil, &bulk("redis_version:x"));
+        let odd = bulk("redis_version:x");
+        let nothing = Facts::read(&Value::Nil, &Value::Nil, &odd, &Value::Nil);
         assert_eq!(nothing, Facts::default());
+    }
+
+    #[test]
+    fn its_mode_is_read_from_whichever_reply_there_is() {
+        let mode = |server: &Value, hello: &Value| {
+            Facts::read(&Value::Nil, &Value::Nil, server, hello).clustered
+        };
+        let hello = |mode: &str| {
+            Value::Map(vec![
+                (bulk("proto"), Value::Int(3)),
+                (bulk("mode"), bulk(mode)),
+            ])
+        };
+        let nil = Value::Nil;
+        assert_eq!(mode(&nil, &nil), None);
+        assert_eq!(mode(&bulk("redis_mode:cluster\r\n"), &nil), Some(true));
+        assert_eq!(mode(&bulk("server_mode:cluster\r\n"), &nil), Some(true));
+        assert_eq!(mode(&bulk("redis_mode:standalone\r\n"), &nil), Some(false));
+        assert_eq!(mode(&nil, &hello("cluster")), Some(true));
+        assert_eq!(mode(&nil, &hello("standalone")), Some(false));
+        let flat = vec![bulk("proto"), Value::Int(2), bulk("mode"), bulk("cluster")];
+        assert_eq!(mode(&nil, &Value::Array(flat)), Some(true));
     }
 
     #[test]

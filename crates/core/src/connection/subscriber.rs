@@ -1,123 +1,210 @@
-//! Pub/sub on a link of its own. Messages are lost while it is down, as pub/sub is: whoever listens
-//! must look for itself after each `resumed`.
+//! Pub/sub on a socket of its own, one for everybody who shares the links. Messages are lost while it is
+//! down, as pub/sub is: whoever listens must look for itself after each `resumed`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use redis::ProtocolVersion;
-use redis::aio::PubSub;
+use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::{ProtocolVersion, RedisResult};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::greeting::{greeting_error, identity};
+use super::link::is_of_the_link;
 use super::stream::Connector;
+use super::subscriptions::{Message, Step, Subscriptions};
 use crate::config::ConnectionConfig;
 use crate::error::{Code, Error, Result};
 
-/// A PING goes out this often, because nothing else notices a half-open peer.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-const HEARTBEAT_LIMIT: Duration = Duration::from_secs(5);
+/// A PING goes out this often, because nothing else notices a half-open peer. Failover is heard of here.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// A message from a channel.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// The channel's name.
-    pub channel: String,
-    /// What was published, as it came: untrusted.
-    pub payload: Vec<u8>,
+/// How long the server may take to answer on an open socket.
+const REPLY_LIMIT: Duration = Duration::from_secs(2);
+
+/// Keeps one subscribing socket for as long as anybody listens.
+struct Subscriber {
+    connector: Arc<Connector>,
+    config: ConnectionConfig,
+    subscriptions: Arc<Subscriptions>,
+    wishes: watch::Receiver<u64>,
 }
 
-type Receive = Box<dyn Fn(Message) + Send + Sync>;
-type Resumed = Box<dyn Fn() + Send + Sync>;
+impl Drop for Subscriber {
+    /// Also when the runtime is shut down: what listeners own may be what keeps them here.
+    fn drop(&mut self) {
+        self.subscriptions.close();
+    }
+}
 
-/// Starts the subscriber on the current runtime; it ends when `stopped` turns true.
+/// Starts the subscriber on the current runtime, which connects when somebody listens; it ends when
+/// `stopped` turns true.
 pub(super) fn start(
     connector: Arc<Connector>,
     config: ConnectionConfig,
-    channels: Vec<String>,
-    receive: Receive,
-    resumed: Resumed,
+    subscriptions: Arc<Subscriptions>,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let mut subscriber = Subscriber {
+        connector,
+        config,
+        wishes: subscriptions.wishes(),
+        subscriptions,
+    };
     tokio::spawn(async move {
-        let listening = listen_forever(&connector, &config, &channels, &receive, &resumed);
         tokio::select! {
-            () = listening => {}
+            () = subscriber.listen_forever() => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     });
 }
 
-async fn listen_forever(
-    connector: &Connector,
-    config: &ConnectionConfig,
-    channels: &[String],
-    receive: &Receive,
-    resumed: &Resumed,
-) {
-    let mut backoff = Backoff::default();
-    loop {
-        match subscribe(connector, config, channels).await {
-            Ok(subscription) => {
+impl Subscriber {
+    async fn listen_forever(&mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            self.wishes.borrow_and_update();
+            if !self.subscriptions.are_wanted() {
                 backoff.reset();
-                resumed();
-                listen(subscription, receive).await;
-                tracing::debug!("the subscription ended, subscribing again");
+                if self.wishes.changed().await.is_err() {
+                    return;
+                }
+                continue;
             }
-            Err(error) => tracing::debug!("cannot subscribe, trying again: {error}"),
+            match self.connect().await {
+                Ok(session) => {
+                    let mut settled = false;
+                    let ended = self.live(session, &mut settled).await;
+                    if settled {
+                        backoff.reset();
+                    }
+                    match ended {
+                        Ok(()) => continue,
+                        Err(error) => {
+                            tracing::debug!("the subscription ended, subscribing again: {error}");
+                        }
+                    }
+                }
+                Err(error) => tracing::debug!("cannot subscribe, trying again: {error}"),
+            }
+            tokio::time::sleep(backoff.next_pause()).await;
         }
-        tokio::time::sleep(backoff.next_pause()).await;
+    }
+
+    async fn connect(&self) -> Result<PubSub> {
+        let limit = self.config.connect_timeout;
+        let connecting = async {
+            let stream = self.connector.open().await?;
+            // RESP2 serves pub/sub on every server and proxy; nothing here needs RESP3.
+            PubSub::new(&identity(&self.config, ProtocolVersion::RESP2), stream)
+                .await
+                .map_err(|error| greeting_error(&self.config, error))
+        };
+        let connected = tokio::time::timeout(limit, connecting).await;
+        connected.unwrap_or_else(|_| Err(silent(limit)))
+    }
+
+    /// Lives with an open socket until nobody listens any more, or until it ends or falls silent.
+    /// `settled` turns true once a heartbeat was answered.
+    async fn live(&mut self, session: PubSub, settled: &mut bool) -> Result<()> {
+        let subscriptions = Arc::clone(&self.subscriptions);
+        subscriptions.begin();
+        let (sink, messages) = session.split();
+        tokio::select! {
+            ended = self.keep(sink, settled) => ended,
+            () = hand_on(messages, &subscriptions) => Err(Error::new(
+                Code::StoreUnreachable,
+                "the connection was closed by the store or the network",
+            )),
+        }
+    }
+
+    /// Follows the wishes of the listeners, and sends heartbeats.
+    async fn keep(&mut self, mut sink: PubSubSink, settled: &mut bool) -> Result<()> {
+        let mut next = Instant::now() + HEARTBEAT;
+        loop {
+            self.wishes.borrow_and_update();
+            if !self.subscriptions.are_wanted() {
+                return Ok(());
+            }
+            self.reconcile(&mut sink).await?;
+            tokio::select! {
+                changed = self.wishes.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+                () = tokio::time::sleep_until(next) => {
+                    answer(sink.ping::<redis::Value>()).await??;
+                    *settled = true;
+                    next = Instant::now() + HEARTBEAT;
+                    self.subscriptions.retry_refused();
+                }
+            }
+        }
+    }
+
+    /// Asks the server for what the listeners wish, and tells those who have it.
+    async fn reconcile(&self, sink: &mut PubSubSink) -> Result<()> {
+        loop {
+            for listener in self.subscriptions.resume() {
+                listener.resumed();
+            }
+            match self.subscriptions.step() {
+                Step::Keep => return Ok(()),
+                Step::Unsubscribe(channels) => match answer(sink.unsubscribe(channels)).await? {
+                    Err(error) if is_of_the_link(&error) => return Err(error.into()),
+                    // Nobody hears what may still come.
+                    _ => {}
+                },
+                Step::Subscribe(channels) => self.subscribe(sink, channels).await?,
+            }
+        }
+    }
+
+    /// Subscribes to all of these channels that the server allows.
+    async fn subscribe(&self, sink: &mut PubSubSink, channels: Vec<String>) -> Result<()> {
+        match answer(sink.subscribe(&channels)).await? {
+            Ok(()) => self.subscriptions.subscribed(channels),
+            Err(error) if is_of_the_link(&error) => return Err(error.into()),
+            Err(error) => match <[String; 1]>::try_from(channels) {
+                Ok([channel]) => self.subscriptions.refused(channel, &error.into()),
+                // One that is forbidden spoils the whole command, but is to spoil nobody else's.
+                Err(channels) => {
+                    for channel in channels {
+                        Box::pin(self.subscribe(sink, vec![channel])).await?;
+                    }
+                }
+            },
+        }
+        Ok(())
     }
 }
 
-async fn subscribe(
-    connector: &Connector,
-    config: &ConnectionConfig,
-    channels: &[String],
-) -> Result<PubSub> {
-    let limit = config.connect_timeout;
-    let subscribing = async {
-        let stream = connector.open().await?;
-        // RESP2 serves pub/sub on every server and proxy; nothing here needs RESP3.
-        let mut subscription = PubSub::new(&identity(config, ProtocolVersion::RESP2), stream)
-            .await
-            .map_err(|error| greeting_error(config, error))?;
-        subscription.subscribe(channels).await?;
-        Ok(subscription)
-    };
-    tokio::time::timeout(limit, subscribing)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                Code::StoreUnreachable,
-                format!("no answer within {} ms", limit.as_millis()),
-            ))
-        })
+/// The reply, in time.
+async fn answer<T>(reply: impl Future<Output = RedisResult<T>>) -> Result<RedisResult<T>> {
+    let answered = tokio::time::timeout(REPLY_LIMIT, reply).await;
+    answered.map_err(|_| silent(REPLY_LIMIT))
 }
 
-/// Hands on messages until the link ends or falls silent.
-async fn listen(subscription: PubSub, receive: &Receive) {
-    let (mut sink, mut messages) = subscription.split();
-    let heartbeat = async {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            let ping = sink.ping::<redis::Value>();
-            if !matches!(tokio::time::timeout(HEARTBEAT_LIMIT, ping).await, Ok(Ok(_))) {
-                return;
-            }
-        }
-    };
-    let hand_on = async {
-        while let Some(message) = messages.next().await {
-            receive(Message {
-                channel: message.get_channel_name().to_owned(),
+/// Hands on messages until the socket ends.
+async fn hand_on(mut messages: PubSubStream, subscriptions: &Subscriptions) {
+    while let Some(message) = messages.next().await {
+        let channel = message.get_channel_name();
+        for listener in subscriptions.listeners(channel) {
+            listener.receive(Message {
+                channel: channel.to_owned(),
                 payload: message.get_payload_bytes().to_vec(),
             });
         }
-    };
-    tokio::select! {
-        () = heartbeat => {}
-        () = hand_on => {}
     }
+}
+
+fn silent(limit: Duration) -> Error {
+    Error::new(
+        Code::StoreUnreachable,
+        format!("no answer within {} ms", limit.as_millis()),
+    )
 }

@@ -9,7 +9,8 @@ use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
 
 use super::lease::{INTERVAL, Lease, Turn};
-use super::tracking::{Session, Step, Tracker};
+use super::link::is_of_the_link;
+use super::tracking::{SessionNumber, Step, Tracker};
 use crate::error::{Code, Error};
 
 /// What a server can do about tracking.
@@ -27,7 +28,7 @@ pub(super) enum Ability {
 #[derive(Debug)]
 pub(super) struct Tracked {
     tracker: Arc<Tracker>,
-    session: Session,
+    session: SessionNumber,
     connection: MultiplexedConnection,
     ability: Ability,
     lease: Option<Lease>,
@@ -47,7 +48,7 @@ impl Tracked {
     /// Those of the connection only; a server that will not track is told to the listeners.
     pub(super) async fn start(
         tracker: Arc<Tracker>,
-        session: Session,
+        session: SessionNumber,
         connection: MultiplexedConnection,
         ability: Ability,
     ) -> Result<Self, RedisError> {
@@ -144,7 +145,7 @@ impl Tracked {
 /// connection fails; waits for ever without a lease.
 async fn hold(
     tracker: &Tracker,
-    session: Session,
+    session: SessionNumber,
     connection: &mut MultiplexedConnection,
     lease: &mut Option<Lease>,
 ) -> RedisError {
@@ -183,14 +184,10 @@ async fn hold(
     }
 }
 
-fn act(tracker: &Tracker, session: Session, turn: Turn) {
+fn act(tracker: &Tracker, session: SessionNumber, turn: Turn) {
     match turn {
         Turn::None => {}
         Turn::Lost => tracker.set_leased(session, false),
         Turn::Regained => tracker.set_leased(session, true),
     }
-}
-
-fn is_of_the_link(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_timeout()
 }

@@ -37,7 +37,7 @@ pub trait Invalidations: Send + Sync + fmt::Debug {
 pub(super) type Holder = u64;
 
 /// One connect to the server, the key to which its pushes and events belong.
-pub(super) type Session = u64;
+pub(super) type SessionNumber = u64;
 
 /// All listeners of a link, and what the server tracks for them.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(super) struct Tracker {
 #[derive(Debug, Default)]
 struct State {
     listeners: Vec<Listener>,
-    sessions: Session,
+    sessions: SessionNumber,
     current: Option<Current>,
     /// Whether the log knows that a server does not track.
     warned: bool,
@@ -78,7 +78,7 @@ enum Told {
 /// What is known of the newest session.
 #[derive(Debug)]
 struct Current {
-    session: Session,
+    session: SessionNumber,
     epoch: u64,
     /// What the server tracks, empty while it does not.
     prefixes: Vec<String>,
@@ -146,7 +146,7 @@ impl Tracker {
     }
 
     /// A new connect begins, which ends the one before. Its pushes count from now on.
-    pub(super) fn begin(&self, epoch: u64) -> Session {
+    pub(super) fn begin(&self, epoch: u64) -> SessionNumber {
         let mut state = self.lock();
         state.lose();
         for listener in &mut state.listeners {
@@ -165,7 +165,7 @@ impl Tracker {
 
     /// What has to be asked of the server. Before a changed set of prefixes is asked for everything is
     /// declared lost: the server cannot exchange one for another without a gap.
-    pub(super) fn step(&self, session: Session) -> Step {
+    pub(super) fn step(&self, session: SessionNumber) -> Step {
         let mut state = self.lock();
         let wanted = minimal(&state.listeners);
         let mut listeners = state.listeners.iter();
@@ -189,7 +189,7 @@ impl Tracker {
     }
 
     /// The server tracks these prefixes, and was heard of lately.
-    pub(super) fn tracked(&self, session: Session, prefixes: Vec<String>) {
+    pub(super) fn tracked(&self, session: SessionNumber, prefixes: Vec<String>) {
         let mut state = self.lock();
         if let Some(current) = state.current_of(session) {
             current.prefixes = prefixes;
@@ -199,7 +199,7 @@ impl Tracker {
     }
 
     /// The server does not track, for this reason.
-    pub(super) fn refused(&self, session: Session, reason: &Error) {
+    pub(super) fn refused(&self, session: SessionNumber, reason: &Error) {
         let mut state = self.lock();
         if state.current_of(session).is_none() {
             return;
@@ -220,7 +220,7 @@ impl Tracker {
     }
 
     /// Nothing was heard of the peer for too long, or it was heard of again.
-    pub(super) fn set_leased(&self, session: Session, leased: bool) {
+    pub(super) fn set_leased(&self, session: SessionNumber, leased: bool) {
         let mut state = self.lock();
         let Some(current) = state.current_of(session) else {
             return;
@@ -234,7 +234,7 @@ impl Tracker {
     }
 
     /// The session is over. What still comes on its connection is not for anybody.
-    pub(super) fn end(&self, session: Session) {
+    pub(super) fn end(&self, session: SessionNumber) {
         let mut state = self.lock();
         if state.current_of(session).is_some() {
             state.current = None;
@@ -252,7 +252,7 @@ impl Tracker {
     }
 
     /// What came by itself on the connection of a session.
-    pub(super) fn push(&self, session: Session, push: &PushInfo) {
+    pub(super) fn push(&self, session: SessionNumber, push: &PushInfo) {
         match push.kind {
             PushKind::Disconnection => self.end(session),
             PushKind::Invalidate => {
@@ -271,7 +271,7 @@ impl Tracker {
 }
 
 impl State {
-    fn current_of(&mut self, session: Session) -> Option<&mut Current> {
+    fn current_of(&mut self, session: SessionNumber) -> Option<&mut Current> {
         let current = self.current.as_mut();
         current.filter(|current| current.session == session)
     }

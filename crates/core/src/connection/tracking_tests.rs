@@ -51,7 +51,7 @@ fn listen(tracker: &Tracker, holder: Holder, prefixes: &[&str]) -> Arc<Ear> {
 }
 
 /// Does what the tracker asks for, as a server does that tracks.
-fn comply(tracker: &Tracker, session: Session) -> Step {
+fn comply(tracker: &Tracker, session: SessionNumber) -> Step {
     let step = tracker.step(session);
     if let Step::Track(prefixes) = &step {
         tracker.tracked(session, prefixes.clone());

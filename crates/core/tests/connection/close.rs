@@ -1,6 +1,6 @@
 //! Closing ends everything: requests, links, threads of work.
 
-use node_red_cluster_core::connection::{Lane, Repeat};
+use node_red_cluster_core::connection::{Connection, Lane, Repeat};
 use node_red_cluster_core::error::Code;
 use node_red_cluster_testkit::Server;
 use tokio::time::timeout;
@@ -13,13 +13,21 @@ async fn clients(server: &Server) -> usize {
     clients.lines().count() - 1
 }
 
+/// The links that connect when they are first used do so.
+async fn use_all_links(connection: &Connection) {
+    connection
+        .subscribe(vec!["a".to_owned()], |_| (), || ())
+        .expect("a subscription");
+    let request = command(&["PING"]);
+    let reply = connection.run::<()>(Lane::Bulk, &request, Repeat::Safe);
+    reply.await.expect("a reply");
+}
+
 #[tokio::test]
 async fn a_closed_connection_leaves_nothing_at_the_server() {
     let server = Server::start_default().await.expect("a server");
     let connection = connect(server.address()).await;
-    connection
-        .subscribe(vec!["a".to_owned()], |_| (), || ())
-        .expect("a subscription");
+    use_all_links(&connection).await;
     until("three links", async || clients(&server).await == 3).await;
     connection.close();
     until("no link", async || clients(&server).await == 0).await;
@@ -38,9 +46,7 @@ async fn a_closed_connection_leaves_nothing_at_the_server() {
 async fn a_dropped_connection_leaves_nothing_at_the_server() {
     let server = Server::start_default().await.expect("a server");
     let connection = connect(server.address()).await;
-    connection
-        .subscribe(vec!["a".to_owned()], |_| (), || ())
-        .expect("a subscription");
+    use_all_links(&connection).await;
     until("three links", async || clients(&server).await == 3).await;
     drop(connection);
     until("no link", async || clients(&server).await == 0).await;

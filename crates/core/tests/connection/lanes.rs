@@ -4,7 +4,7 @@ use node_red_cluster_core::connection::{Lane, Repeat, Request};
 use node_red_cluster_testkit::Server;
 use tokio::task::JoinSet;
 
-use crate::support::{ask, command, connect, look};
+use crate::support::{ask, command, connect, look, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_one_of_many_requests_gets_its_own_reply() {
@@ -88,4 +88,44 @@ async fn a_large_value_goes_there_and_back_unchanged() {
         .await
         .expect("read");
     assert!(back == value);
+}
+
+#[tokio::test]
+async fn the_link_for_bulk_connects_at_its_first_use_and_stays() {
+    let server = Server::start_default().await.expect("a server");
+    let connection = connect(server.address()).await;
+    let clients = async || {
+        let clients = text(&server, &["CLIENT", "LIST"]).await.expect("a list");
+        clients.matches(" name=test").count()
+    };
+    assert_eq!(clients().await, 1);
+    let request = command(&["CLIENT", "ID"]);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id: i64 = connection
+            .run(Lane::Bulk, &request, Repeat::Safe)
+            .await
+            .expect("a number");
+        ids.push(id);
+        assert_eq!(clients().await, 2);
+    }
+    assert_eq!(ids[0], ids[1]);
+}
+
+#[tokio::test]
+async fn many_first_uses_of_the_link_for_bulk_make_one_link() {
+    let server = Server::start_default().await.expect("a server");
+    let connection = connect(server.address()).await;
+    let mut requests = JoinSet::new();
+    for _ in 0..16 {
+        let connection = connection.clone();
+        requests.spawn(async move {
+            let request = command(&["CLIENT", "ID"]);
+            let id = connection.run::<i64>(Lane::Bulk, &request, Repeat::Safe);
+            id.await.expect("a number")
+        });
+    }
+    let mut ids = requests.join_all().await;
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod close;
+mod events;
 mod faults;
 mod fencing;
 mod lanes;
@@ -11,7 +12,9 @@ mod outage;
 mod reach;
 mod refusal;
 mod replies;
+mod session;
 mod shared;
 mod subscriber;
+mod subscriptions;
 mod tls;
 mod tracking;

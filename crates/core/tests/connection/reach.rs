@@ -1,10 +1,10 @@
 //! Every way in which an operator may say where the store is and who logs in.
 
-use node_red_cluster_core::connection::Connection;
+use node_red_cluster_core::connection::{Connection, Lane, Repeat};
 use node_red_cluster_testkit::Server;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENT, SOON, ask, block, look, open, text, until};
+use crate::support::{PATIENT, SOON, ask, block, command, look, open, text, until};
 
 /// Writes through the links that a block describes, and returns them.
 async fn written(block: &Value) -> Connection {
@@ -92,7 +92,10 @@ async fn each_link_shows_its_name_to_operators() {
     let server = Server::start_default().await.expect("a server");
     let mut block = block(server.address());
     block["connectionName"] = json!("plant-7");
-    let _connection = written(&block).await;
+    let connection = written(&block).await;
+    let ping = command(&["PING"]);
+    let reply = connection.run::<()>(Lane::Bulk, &ping, Repeat::Safe);
+    reply.await.expect("a reply");
     until("both names", async || {
         let clients = text(&server, &["CLIENT", "LIST"]).await.unwrap();
         clients.contains(" name=plant-7 ") && clients.contains(" name=plant-7:bulk ")

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use node_red_cluster_core::connection::{Lane, Repeat};
 use node_red_cluster_core::error::{Code, Error};
 use node_red_cluster_testkit::Server;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{PATIENT, SOON, ask, block, look, open, until};
+use crate::support::{PATIENT, SOON, ask, block, command, look, open, until};
 
 /// Much longer than any test may take: an error that comes in time did not wait for it.
 const FOREVER: Duration = Duration::from_secs(3600);
@@ -24,6 +25,10 @@ async fn refused(block: &Value) -> Error {
         .expect("at once")
         .expect_err("refused");
     assert_eq!(again, error);
+    let ping = command(&["PING"]);
+    let bulk = connection.run::<()>(Lane::Bulk, &ping, Repeat::Safe);
+    let bulk = timeout(SOON, bulk).await.expect("at once");
+    assert_eq!(bulk.expect_err("refused"), error);
     error
 }
 
