@@ -1,5 +1,7 @@
 //! The only place that builds a key or a channel name (`docs/keyspace.md`).
 
+mod slots;
+
 use std::fmt;
 
 use crate::config::{Config, Role};
@@ -146,6 +148,26 @@ impl Keyspace {
         }
         let (scope, name) = Scope::from_key(rest.strip_prefix("context:")?)?;
         Some(ContextKey::Value(scope, name?.to_owned()))
+    }
+
+    /// Hash: who holds the lease that a lock stands for, as it was last written. `clustered` says whether the
+    /// server is part of a cluster: then it lies in the slot of the lock.
+    pub fn election_record(lock: &str, clustered: bool) -> String {
+        if clustered {
+            slots::beside(lock, ":election")
+        } else {
+            format!("{lock}:election")
+        }
+    }
+
+    /// String: an id that is there as long as the store forgets nothing.
+    pub fn election_memory(&self) -> String {
+        self.key("election-memory")
+    }
+
+    /// Channel: a message for each change and each renewal of a lease.
+    pub fn elections_channel(&self) -> String {
+        self.key("elections")
     }
 
     /// Channel: a message for each new revision or run state.

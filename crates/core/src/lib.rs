@@ -8,6 +8,7 @@
 //! - [`context`]: the context that all instances share
 //! - [`credentials`]: Node-RED's encryption, and the cluster's one secret
 //! - [`connection`]: the managed links to the store
+//! - [`election`]: one leader of many instances
 //! - [`flows`]: revisions, deploys and followers
 //! - [`documents`]: settings, sessions, library
 //! - [`members`]: who is there, and what each is doing
@@ -19,8 +20,10 @@ pub mod connection;
 pub mod context;
 pub mod credentials;
 pub mod documents;
+pub mod election;
 pub mod error;
 pub mod flows;
+mod host;
 pub mod keyspace;
 pub mod members;
 

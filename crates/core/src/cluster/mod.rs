@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::credentials::{Configured, SecretKeeper};
 use crate::documents::Documents;
 use crate::documents::library::Entry;
+use crate::election::MemoryWatch;
 use crate::error::Result;
 use crate::flows::last_good::LastGood;
 use crate::flows::revision::{Revision, RunState};
@@ -63,6 +64,8 @@ struct Inner {
     sessions: SharedDocument,
     heartbeat: Mutex<Option<Heartbeat>>,
     boot: Mutex<Option<Arc<Boot>>>,
+    /// Held from the start on, so that the first election of this instance can be decided at once.
+    _memory: Arc<MemoryWatch>,
 }
 
 impl Cluster {
@@ -112,6 +115,7 @@ impl Cluster {
             |document| SharedDocument::new(document, documents.clone(), connection.clone());
         let cluster = Self {
             inner: Arc::new(Inner {
+                _memory: MemoryWatch::shared(&connection, &config.key_prefix),
                 settings: shared(Document::Settings),
                 sessions: shared(Document::Sessions),
                 config,
@@ -290,6 +294,11 @@ impl Cluster {
         if let Some(heartbeat) = &*lock(&self.inner.heartbeat) {
             heartbeat.ask(Box::new(move |status| status.context.extend(counts())));
         }
+    }
+
+    /// Shows the locks that this instance leads in the presence record, at once.
+    pub fn show_leads(&self, leads: Vec<String>) {
+        self.update_presence(|status| status.leads = leads);
     }
 
     /// The process is about to end.

@@ -15,6 +15,7 @@
 //! Values, in the order in which they contain each other:
 //! - `instance`: [`Config`], [`Role`], [`Monitoring`], [`Compression`]
 //! - `context`: [`ContextConfig`] in it, [`ContextSettings`] beside it
+//! - `election`: [`ElectionSettings`], [`LockConfig`], which stand beside it too
 //! - `connection`: [`ConnectionConfig`], [`Topology`] and the addresses in it
 //! - `tls`: [`TlsConfig`], [`Verify`]
 //! - `secret`: [`Secret`], [`SecretBytes`], which no message ever shows
@@ -22,15 +23,19 @@
 //!
 //! Reading, from JSON to those values:
 //! - `options`: the table of all options; `nearest`: the right name of a misspelt one
-//! - `read`: [`parse`], [`parse_connection`] and [`parse_context`], on top of
+//! - `read`: [`parse`], [`parse_connection`], [`parse_context`], [`parse_election`] and [`parse_lock`],
+//!   on top of
 //!   - `instance`, `connection`: the two halves of a block; `tls`, `address`: parts of the latter
 //!   - `context`: options of the context store, from a block and what is laid over it
+//!   - `election`: the same for leader nodes, and the lock that one of them names
+//!   - `layers`: options of one block laid over those of another
 //!   - `written`: connection options of one source and how sources are laid over each other
 //!   - `url`, `environment`: the sources besides the block
 //!   - `source`, `value`: options of one source by name, and one JSON value as JavaScript sends it
 
 mod connection;
 mod context;
+mod election;
 mod error;
 mod instance;
 mod nearest;
@@ -41,12 +46,13 @@ mod tls;
 
 pub use connection::{ConnectionConfig, Endpoint, Family, HostPort, SentinelConfig, Topology};
 pub use context::{ContextConfig, ContextSettings, NearCache, OfflineReads, ParsedContext};
+pub use election::{DEFAULT_LOCK_KEY, ElectionSettings, LockConfig, ParsedElection, Standing};
 pub use error::ConfigError;
 pub use instance::{Compression, Config, Monitoring, Parsed, Role};
 pub use options::{
     ADDRESS_OPTIONS, KnownOption, MONITORING_OPTIONS, NEAR_CACHE_OPTIONS, OPTIONS, Purpose,
     TLS_OPTIONS,
 };
-pub use read::{parse, parse_connection, parse_context};
+pub use read::{parse, parse_connection, parse_context, parse_election, parse_lock};
 pub use secret::{Secret, SecretBytes};
 pub use tls::{TlsConfig, Verify};

@@ -108,6 +108,11 @@ pub const OPTIONS: &[KnownOption] = &[
         "bytes of the writes of context that may wait for the store",
     ),
     instance("clusterMonitoring", "object", "presence of instances"),
+    instance(
+        "adminMayLead",
+        "'if-no-worker' | boolean",
+        "whether an admin may be the leader of leader nodes",
+    ),
     connection(
         "url",
         "string",

@@ -377,8 +377,12 @@ impl Supervisor {
         };
         let suspected = async {
             let suspect = self.suspected.wait_for(|suspect| suspect.epoch >= epoch);
-            // Without a handle left nobody waits for an answer, and the link is about to end.
-            suspect.await.map_or(Doubt::Silent, |suspect| suspect.doubt)
+            let doubt = suspect.await.map(|suspect| suspect.doubt);
+            match doubt {
+                Ok(doubt) => doubt,
+                // No handle is left: the link is about to be told to end.
+                Err(_) => std::future::pending().await,
+            }
         };
         let doubt = tokio::select! {
             () = &mut driver => return lost("the connection was closed by the store or the network"),

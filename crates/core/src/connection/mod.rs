@@ -106,6 +106,11 @@ impl Connection {
         })
     }
 
+    /// How the store is reached.
+    pub(crate) fn config(&self) -> &ConnectionConfig {
+        &self.hold.links.config
+    }
+
     /// Where the store is looked for, without secrets: for log lines.
     pub fn describe(&self) -> String {
         self.hold.links.config.describe()

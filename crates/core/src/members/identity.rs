@@ -3,14 +3,9 @@
 use std::time::SystemTime;
 
 use crate::config::Role;
+use crate::host::host_name;
 
 use super::record::{Record, Status};
-
-/// The longest host name that DNS knows.
-const LONGEST_HOST: usize = 253;
-
-/// What an instance calls itself where its host has no name.
-const NAMELESS: &str = "host";
 
 /// What never changes about an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +32,7 @@ impl Identity {
         Self {
             instance: uuid::Uuid::new_v4().to_string(),
             role,
-            host: clean_host(&gethostname::gethostname().to_string_lossy()),
+            host: host_name(),
             pid: std::process::id(),
             started: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             node_red: node_red.to_owned(),
@@ -62,36 +57,9 @@ impl Identity {
     }
 }
 
-/// A host name of letters, digits, dots, hyphens and underscores: it becomes part of keys and log lines.
-fn clean_host(name: &str) -> String {
-    let clean: String = name
-        .trim()
-        .chars()
-        .map(|character| match character {
-            '.' | '-' | '_' => character,
-            _ if character.is_ascii_alphanumeric() => character,
-            _ => '-',
-        })
-        .take(LONGEST_HOST)
-        .collect();
-    if clean.is_empty() {
-        NAMELESS.to_owned()
-    } else {
-        clean
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn host_names_are_fit_for_keys() {
-        assert_eq!(clean_host("node-1.example_x"), "node-1.example_x");
-        assert_eq!(clean_host(" a b:c\n*é\u{0}"), "a-b-c----");
-        assert_eq!(clean_host(" "), "host");
-        assert_eq!(clean_host(&"x".repeat(1000)).len(), 253);
-    }
 
     #[test]
     fn two_instances_of_one_process_are_two() {

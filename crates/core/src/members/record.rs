@@ -41,6 +41,9 @@ pub struct Status {
     pub source: Source,
     /// The revision that it should run and the one that it runs.
     pub revision: Revisions,
+    /// The locks that it leads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leads: Vec<String>,
     /// Its context stores, as they were at the last heartbeat.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<Counts>,
@@ -128,10 +131,11 @@ mod tests {
                     }),
                     missing_types: vec!["a".into()],
                 },
+                leads: vec!["nodered:leader".into()],
                 context: Vec::new(),
             },
         };
-        let json = r#"{"id":"host-1","instance":"4b5c","role":"worker","host":"host","pid":7,"started":"2026-01-31T12:00:00.000Z","version":"0.1.0","nodeRed":"4.1.0","node":"22.1.0","state":"running","source":"store","revision":{"wanted":12,"running":11,"error":{"code":"NRC_X","message":"m"},"missingTypes":["a"]}}"#;
+        let json = r#"{"id":"host-1","instance":"4b5c","role":"worker","host":"host","pid":7,"started":"2026-01-31T12:00:00.000Z","version":"0.1.0","nodeRed":"4.1.0","node":"22.1.0","state":"running","source":"store","revision":{"wanted":12,"running":11,"error":{"code":"NRC_X","message":"m"},"missingTypes":["a"]},"leads":["nodered:leader"]}"#;
         assert_eq!(serde_json::to_string(&record).unwrap(), json);
         assert_eq!(serde_json::from_str::<Record>(json).unwrap(), record);
     }
@@ -143,7 +147,7 @@ mod tests {
             status,
             r#"{"state":"starting","source":"none","revision":{"wanted":null,"running":null,"error":null,"missingTypes":[]}}"#
         );
-        let later = status.replacen('{', r#"{"leads":["a"],"#, 1);
+        let later = status.replacen('{', r#"{"packages":["a"],"#, 1);
         assert_eq!(
             serde_json::from_str::<Status>(&later).unwrap(),
             Status::default()

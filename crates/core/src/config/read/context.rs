@@ -1,14 +1,15 @@
 //! Reads how context is held, and the settings of a context store from the `valkey` block and the
 //! store's own options over it.
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::connection::read_layered;
 use super::environment::Lookup;
 use super::instance::{DEFAULT_KEY_PREFIX, DEFAULT_TIMEOUT, read_compression, read_key_prefix};
-use super::source::{Origin, Source};
+use super::layers::{first, lower_layer, place};
+use super::object;
+use super::source::Source;
 use super::value::Given;
-use super::{block, object};
 use crate::config::options::{NEAR_CACHE_OPTIONS, OPTIONS};
 use crate::config::{
     Compression, ConfigError, ContextConfig, ContextSettings, NearCache, OfflineReads,
@@ -44,10 +45,7 @@ pub fn parse_context(
     let mut warnings = Vec::new();
     let empty = Map::new();
     let lower = object("valkey", settings)?;
-    // Reviewed under the names that the storage module gives in its warnings, so that saying the same
-    // thing twice can be seen and spared; errors say where.
-    block("valkey", &lower, &empty)?.review(OPTIONS, &mut warnings);
-    let lower = place("valkey", &lower, &empty)?;
+    let lower = lower_layer(&lower, &empty, &mut warnings)?;
     let mut upper = object(OVERRIDES, overrides)?;
     if let Some(options) = upper.as_object_mut() {
         options.remove("settings");
@@ -145,27 +143,4 @@ fn offline_reads(source: &Source<'_>) -> Result<Option<OfflineReads>, ConfigErro
         Given::Text("last-known") => Ok(Some(OfflineReads::LastKnown)),
         _ => Err(source.refuse("offlineReads", "give 'fail' or 'last-known'")),
     }
-}
-
-/// An option of the first source that has it. All are read, so that none holds a fault unseen.
-fn first<'a, T>(
-    layers: &[&Source<'a>],
-    read: impl Fn(&Source<'a>) -> Result<Option<T>, ConfigError>,
-) -> Result<Option<T>, ConfigError> {
-    let mut found = None;
-    for source in layers {
-        let given = read(source)?;
-        found = found.or(given);
-    }
-    Ok(found)
-}
-
-/// The options of a block under names that begin with the place where it stands.
-fn place<'a>(
-    name: &str,
-    value: &'a Value,
-    empty: &'a Map<String, Value>,
-) -> Result<Source<'a>, ConfigError> {
-    let source = block(name, value, empty)?;
-    Ok(source.under(Origin::Block(format!("{name}."))))
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::context::read_context;
+use super::election::read_admin_may_lead;
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::MONITORING_OPTIONS;
@@ -31,6 +32,8 @@ pub(super) fn read_instance(
     warnings: &mut Vec<String>,
 ) -> Result<Config, ConfigError> {
     let role = read_role(source)?;
+    // Used by leader nodes, which come later; a fault is to be known at the start.
+    read_admin_may_lead(source)?;
     let key_prefix = read_key_prefix(source)?.unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
     let channel = |name, end: &str| channel(source, name, || format!("{key_prefix}{end}"));
     let update_channel = channel("updateChannel", "flows:updated")?;

@@ -3,8 +3,10 @@
 mod address;
 mod connection;
 mod context;
+mod election;
 mod environment;
 mod instance;
+mod layers;
 mod source;
 mod tls;
 mod url;
@@ -23,6 +25,7 @@ use super::options::OPTIONS;
 use super::{ConfigError, ConnectionConfig, Parsed};
 
 pub use self::context::parse_context;
+pub use self::election::{parse_election, parse_lock};
 
 /// Reads the `valkey` block of `settings.js`.
 ///

@@ -2,6 +2,7 @@
 
 mod connection;
 mod context;
+mod election;
 mod instance;
 mod properties;
 mod tls;

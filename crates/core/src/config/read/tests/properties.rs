@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{environment, parse, parse_connection};
 use crate::config::{
     ADDRESS_OPTIONS, MONITORING_OPTIONS, NEAR_CACHE_OPTIONS, OPTIONS, TLS_OPTIONS, parse_context,
+    parse_election, parse_lock,
 };
 
 const SECRET: &str = "hunter2";
@@ -96,6 +97,31 @@ proptest! {
         }
         let said = format!("{parsed:?}");
         prop_assert!(!said.contains(SECRET), "{said}");
+    }
+
+    #[test]
+    fn any_options_of_a_leader_node_are_parsed_or_refused(
+        mut block in block(),
+        mut node in block(),
+        key in leaf(),
+        ttl in leaf(),
+    ) {
+        let password = format!("p@{SECRET}");
+        block["password"] = json!(password);
+        block["url"] = json!(format!("redis://:{SECRET}@h"));
+        node["host"] = json!("elsewhere");
+        let parsed = parse_election(&block.to_string(), &node.to_string(), &environment(&[]));
+        if let Ok(parsed) = &parsed {
+            let login = parsed.settings.connection.password.as_ref();
+            let login = login.map(|secret| secret.expose());
+            prop_assert!(login != Some(password.as_str()) && login != Some(SECRET));
+        }
+        let said = format!("{parsed:?}");
+        prop_assert!(!said.contains(SECRET), "{said}");
+        if let Ok(lock) = parse_lock(&key, &ttl, "p:") {
+            prop_assert!(!lock.key.trim().is_empty() && lock.key.len() <= 1024);
+            prop_assert!((1000..=86_400_000).contains(&lock.ttl.as_millis()));
+        }
     }
 
     #[test]

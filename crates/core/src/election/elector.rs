@@ -1,0 +1,385 @@
+//! The elector of one lock: carries out what the lease asks for, and shows what came of it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::belief::BeliefWord;
+use super::clock::{self, Moment};
+use super::inner::{Inner, lock};
+use super::lease::{Candidate, Lease, Request, Step};
+use super::report::Report;
+use super::scripts::{self, Election};
+use super::standing::{Belief, Role, Standing};
+use super::view::{Heard, Reply, Verdict};
+use crate::connection::{Repeat, Session};
+use crate::error::{Error, Result};
+
+/// A reply that took longer is not waited for, unless the lease is very short.
+const SHORTEST_LIMIT: Duration = Duration::from_millis(500);
+
+/// What an elector is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Give up the lease; answered when the store knows.
+    Release(oneshot::Sender<()>),
+    /// A message came.
+    Heard(Heard),
+    /// Messages may have been missed.
+    Deaf,
+    /// The store is away, or back.
+    Outage(Option<Error>),
+    /// The lease is to be so long, and whether nodes of this process disagree on that.
+    Ttl(Duration, bool),
+    /// The memory of the store is known better.
+    Memory,
+    /// Give up the lease and end.
+    Stop,
+}
+
+/// An elector as others of this process see it.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) lock: String,
+    pub(super) belief: BeliefWord,
+    standing: std::sync::Mutex<Standing>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Handle {
+    /// Starts an elector on the runtime of `inner`.
+    pub(super) fn start(
+        inner: &Arc<Inner>,
+        lock: &str,
+        ttl: Duration,
+    ) -> (Arc<Self>, JoinHandle<()>) {
+        let (commands, orders) = mpsc::unbounded_channel();
+        let handle = Arc::new(Self {
+            lock: lock.to_owned(),
+            belief: BeliefWord::default(),
+            standing: std::sync::Mutex::new(Standing {
+                lock: lock.to_owned(),
+                host: inner.host.clone(),
+                role: Role::Nobody,
+                warning: None,
+            }),
+            commands,
+        });
+        let elector = Elector {
+            election: Election {
+                lock: lock.to_owned(),
+                holder: uuid::Uuid::new_v4().to_string(),
+                host: inner.host.clone(),
+                channel: inner.channel.clone(),
+                memory_key: inner.memory.key().to_owned(),
+            },
+            inner: Arc::clone(inner),
+            handle: Arc::clone(&handle),
+            session: None,
+            report: Report::new(lock.to_owned(), inner.host.clone(), inner.known_outage()),
+            believed: None,
+            waiters: Vec::new(),
+        };
+        let task = inner.runtime.spawn(elector.run(ttl, orders));
+        (handle, task)
+    }
+
+    pub(super) fn tell(&self, command: Command) {
+        // An elector that has ended needs no telling.
+        let _ = self.commands.send(command);
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+}
+
+struct Elector {
+    election: Election,
+    inner: Arc<Inner>,
+    handle: Arc<Handle>,
+    session: Option<Session>,
+    report: Report,
+    /// What was last made known.
+    believed: Option<(u64, Moment)>,
+    waiters: Vec<oneshot::Sender<()>>,
+}
+
+/// A request under way.
+struct Work {
+    request: Request,
+    sent: Moment,
+    ttl: Duration,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
+}
+
+enum Outcome {
+    LoopAnswered,
+    Replied(Result<Reply>),
+    Told(Result<()>),
+}
+
+impl Drop for Elector {
+    /// Also after a panic: whoever asks must not be told of a leadership that nobody renews.
+    fn drop(&mut self) {
+        self.handle.belief.clear();
+        if let Some((token, _)) = self.believed.take() {
+            self.inner.believe(&Belief::Ended {
+                lock: self.handle.lock.clone(),
+                token,
+            });
+        }
+        lock(&self.handle.standing).role = Role::Nobody;
+        self.inner.changed(&self.handle.lock);
+    }
+}
+
+impl Elector {
+    async fn run(mut self, ttl: Duration, mut orders: mpsc::UnboundedReceiver<Command>) {
+        let candidate = Candidate {
+            id: self.election.holder.clone(),
+            ttl,
+            eligibility: self.inner.settings.standing,
+            place: fastrand::f64(),
+        };
+        let mut lease = Lease::new(candidate, self.inner.floor(&self.election.lock));
+        let mut epochs = self.inner.connection.epochs();
+        let mut work: Option<Work> = None;
+        let mut stopping = false;
+        loop {
+            let now = clock::now();
+            self.follow_session(&mut lease, now);
+            lease.expire(now);
+            self.show(&mut lease, now, work.as_ref());
+            if stopping && work.is_none() && !lease.owes() {
+                return;
+            }
+            let memory = self.inner.memory.memory();
+            let run = self.session.as_ref().and_then(scripts::run_of);
+            let ttl = lease.candidate().ttl;
+            let memory_at = memory.intact_at(ttl).filter(|at| *at > now);
+            let step = lease.next(now, memory.intact(now, run, ttl));
+            let mut deadline = None;
+            match step {
+                Step::Send(request) => {
+                    // A loop that hangs holds up only what needs it.
+                    let waits_for_loop = work
+                        .as_ref()
+                        .is_some_and(|work| work.request == Request::Ask);
+                    if work.is_none() || (waits_for_loop && request != Request::Ask) {
+                        lease.begin(now, &request);
+                        self.show(&mut lease, now, None);
+                        work = Some(self.send(&lease, request, now));
+                    }
+                }
+                Step::Wait(until) => {
+                    if stopping
+                        && work
+                            .as_ref()
+                            .is_some_and(|work| work.request == Request::Ask)
+                    {
+                        work = None;
+                        continue;
+                    }
+                    deadline = until;
+                }
+            }
+            let belief_ends = lease.holding(now).map(|holding| holding.until);
+            let deadline = [deadline, belief_ends, memory_at]
+                .into_iter()
+                .flatten()
+                .min();
+            let time_passes = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep(deadline.since(clock::now())).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                outcome = finish(&mut work) => self.finished(&mut lease, outcome),
+                order = orders.recv() => match order {
+                    Some(Command::Stop) | None => {
+                        lease.stop(clock::now());
+                        stopping = true;
+                    }
+                    Some(order) => self.obey(&mut lease, order),
+                },
+                changed = epochs.changed() => if changed.is_err() {
+                    // The links are closed for good, and what was believed ends with its lease.
+                    return;
+                },
+                () = time_passes => {}
+            }
+        }
+    }
+
+    /// Notices that the link was lost or is back.
+    fn follow_session(&mut self, lease: &mut Lease, now: Moment) {
+        let session = self.inner.connection.session();
+        if session == self.session {
+            return;
+        }
+        match &session {
+            Some(session) => lease.connected(now, scripts::run_of(session).map(str::to_owned)),
+            None => lease.disconnected(),
+        }
+        self.session = session;
+    }
+
+    fn obey(&mut self, lease: &mut Lease, order: Command) {
+        let now = clock::now();
+        match order {
+            Command::Release(done) => {
+                if lease.release(now) || lease.owes() {
+                    self.waiters.push(done);
+                }
+            }
+            Command::Heard(Heard::Written(written)) => lease.heard(now, written),
+            Command::Heard(Heard::Wanted { wanted, .. }) => lease.wanted(now, &wanted),
+            Command::Deaf => lease.deaf(),
+            Command::Outage(outage) => self.report.outage = outage,
+            Command::Ttl(ttl, disagree) => {
+                lease.set_ttl(now, ttl);
+                self.report.disagree = disagree;
+            }
+            Command::Memory | Command::Stop => {}
+        }
+    }
+
+    fn send(&self, lease: &Lease, request: Request, now: Moment) -> Work {
+        let ttl = lease.candidate().ttl;
+        let outcome = self.outcome(lease, &request, ttl);
+        Work {
+            request,
+            sent: now,
+            ttl,
+            outcome,
+        }
+    }
+
+    fn outcome(
+        &self,
+        lease: &Lease,
+        request: &Request,
+        ttl: Duration,
+    ) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        let inner = Arc::clone(&self.inner);
+        if *request == Request::Ask {
+            return Box::pin(async move {
+                inner.event_loop.answer().await;
+                Outcome::LoopAnswered
+            });
+        }
+        let limit = (ttl / 3).max(SHORTEST_LIMIT).min(inner.settings.timeout);
+        if *request == Request::Want {
+            let message = Heard::wanted(&self.election.lock, &self.election.holder);
+            let request = scripts::publish(&self.election.channel, &message);
+            return Box::pin(async move {
+                let told = inner.connection.run::<u64>(
+                    crate::connection::Lane::Commands,
+                    &request,
+                    Repeat::Safe,
+                );
+                Outcome::Told(told.await.map(|_| ()))
+            });
+        }
+        let Some(session) = self.session.clone() else {
+            return Box::pin(std::future::pending());
+        };
+        let script = self
+            .election
+            .script(request, lease.candidate(), lease.floor(), &session);
+        Box::pin(async move {
+            Outcome::Replied(inner.connection.run_on(&session, &script, limit).await)
+        })
+    }
+
+    fn finished(&mut self, lease: &mut Lease, finished: (Work, Outcome)) {
+        let now = clock::now();
+        let (work, outcome) = finished;
+        match outcome {
+            Outcome::LoopAnswered => lease.loop_answered(now),
+            Outcome::Replied(Ok(reply)) => {
+                if let Request::Acquire {
+                    memory: Some(_), ..
+                } = work.request
+                    && reply.verdict == Verdict::Held
+                {
+                    self.inner.memory.doubt();
+                }
+                lease.replied(now, work.sent, work.ttl, &work.request, reply);
+                self.inner.raise_floor(&self.election.lock, lease.floor());
+            }
+            Outcome::Told(Ok(())) => {}
+            Outcome::Replied(Err(error)) | Outcome::Told(Err(error)) => {
+                lease.failed(now, &work.request, error);
+            }
+        }
+        if !lease.owes() {
+            for waiter in self.waiters.drain(..) {
+                // Whoever asked may have given up.
+                let _ = waiter.send(());
+            }
+        }
+    }
+
+    /// Makes known what changed.
+    fn show(&mut self, lease: &mut Lease, now: Moment, work: Option<&Work>) {
+        self.show_belief(lease, now, work);
+        let standing = self.report.standing(lease, now);
+        let mut shown = lock(&self.handle.standing);
+        if *shown != standing {
+            *shown = standing;
+            drop(shown);
+            self.inner.changed(&self.handle.lock);
+        }
+    }
+
+    fn show_belief(&mut self, lease: &mut Lease, now: Moment, work: Option<&Work>) {
+        let holding = lease
+            .holding(now)
+            .map(|holding| (holding.token, holding.until));
+        if holding == self.believed {
+            return;
+        }
+        let name = || self.handle.lock.clone();
+        if let Some((token, _)) = self.believed
+            && holding.is_none_or(|(newer, _)| newer != token)
+        {
+            self.handle.belief.clear();
+            let waits_for = work.map(|work| &work.request);
+            self.report.log_end(lease.take_end(), token, waits_for);
+            self.inner.believe(&Belief::Ended {
+                lock: name(),
+                token,
+            });
+            self.believed = None;
+        }
+        if let Some((token, until)) = holding {
+            self.handle.belief.set(token, until);
+            let lock = name();
+            if self.believed.is_some() {
+                self.inner.believe(&Belief::Moved { lock, token, until });
+            } else {
+                self.report.log_begin(token, lease.candidate().ttl);
+                self.inner.believe(&Belief::Began { lock, token, until });
+            }
+        }
+        self.believed = holding;
+    }
+}
+
+/// Waits for the request that is under way, and takes it out; for ever where there is none.
+async fn finish(work: &mut Option<Work>) -> (Work, Outcome) {
+    let Some(under_way) = work.as_mut() else {
+        return std::future::pending().await;
+    };
+    let outcome = under_way.outcome.as_mut().await;
+    match work.take() {
+        Some(work) => (work, outcome),
+        None => std::future::pending().await,
+    }
+}
