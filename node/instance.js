@@ -17,7 +17,12 @@ const OWN_DIRECTORY = '.node-red-cluster';
  */
 function openInstance(settings, runtime) {
   const { log } = runtime;
-  remember({ block: settings.valkey, log, seeds: /** @type {object | undefined} */ (settings.functionGlobalContext) });
+  remember({
+    block: settings.valkey,
+    log,
+    seeds: /** @type {object | undefined} */ (settings.functionGlobalContext),
+    isStarted: () => runtime.isStarted(),
+  });
   // Loaded here and not with this file, so that its error reaches Node-RED's log.
   const addon = /** @type {import('./types').Addon} */ (require('./addon.js'));
   const options = {
@@ -32,6 +37,7 @@ function openInstance(settings, runtime) {
   });
   remember({ cluster });
   const about = JSON.parse(cluster.about());
+  remember({ warnings: about.warnings });
   for (const warning of about.warnings) log.warn(`[cluster] settings.js: ${warning}`);
   log.info(`[cluster] this is a${about.role === 'admin' ? 'n admin' : ' worker'}, the store is ${about.store}, the key prefix is ${about.keyPrefix}`);
   return { cluster, role: about.role };

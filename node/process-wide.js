@@ -14,6 +14,9 @@ const KEY = Symbol.for('node-red-cluster');
  * @property {object} [seeds] `functionGlobalContext` of settings.js
  * @property {import('./types').Log} [log] Node-RED's log
  * @property {import('./types').NativeCluster} [cluster] the cluster that the storage module opened
+ * @property {string[]} [warnings] about settings.js that the storage module has given
+ * @property {() => boolean} [isStarted] whether Node-RED runs, and is not about to end
+ * @property {unknown} [elections] of the leader nodes, see leader/elections.js
  */
 
 /** @returns {Known} */

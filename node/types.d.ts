@@ -180,7 +180,78 @@ export interface NativeContext {
   counters(): string;
 }
 
+/** What a leader node's settings come to. */
+export interface AboutElection {
+  store: string;
+  keyPrefix: string;
+  lockKey: string;
+  /** In milliseconds. */
+  lockTTL: number;
+  warnings: string[];
+}
+
+/** How this process stands in an election. */
+export interface ElectionStanding {
+  state: 'leader' | 'follower' | 'none' | 'error';
+  lockKey: string;
+  /** This host. */
+  host: string;
+  /** Where there is a leader. */
+  leaderHost: string | null;
+  leaderToken: number | null;
+  /** What is wrong, or worth a warning. */
+  code: string | null;
+  message: string | null;
+}
+
+/** What a release came to. */
+export interface Released {
+  released: boolean;
+  /** This host. */
+  releasedBy: string;
+  lockKey: string;
+  currentLeader: string | null;
+}
+
+/** One node's part in an election. */
+export interface NativeCandidacy {
+  readonly id: number;
+  /** JSON of `AboutElection`. */
+  about(): string;
+  /** The fencing token while this process leads by the clock of this very moment, else 0. */
+  lead(): number;
+  /** `lead` as a function of its own, which costs a fraction of the method. */
+  leadFunction(): () => number;
+  /** JSON of `ElectionStanding`. */
+  standing(): string;
+  leave(removed: boolean): void;
+}
+
+/** All elections of this process. Requests are JSON: `settings` and `node` as texts, `lockKey`, `lockTTL`. */
+export interface NativeElections {
+  join(request: string): NativeCandidacy;
+  /** JSON of `AboutElection`. */
+  check(request: string): string;
+  /** The ids of candidacies whose standing changed; also tells that the event loop lives. */
+  drain(): number[];
+  /** Resolves to JSON of `Released`. */
+  release(request: string): Promise<string>;
+  /** Gives up what no candidacy is left for. */
+  settle(): void;
+  close(): Promise<void>;
+  /** Resolves to JSON: ok, store, steps with ok and text, message, code. */
+  test(request: string): Promise<string>;
+  /** JSON of the lock keys that this process leads. */
+  leads(): string;
+}
+
 export interface Addon {
+  /** `wake` asks for a call of `drain`. */
+  openElections(
+    log: (level: string, line: string) => void,
+    wake: () => void,
+    cluster?: NativeCluster,
+  ): NativeElections;
   /** `cluster` tells the revision that this instance runs, where the storage module opened one. */
   openContext(
     options: string,

@@ -38,6 +38,12 @@ function findSeeds() {
   return known().seeds ?? (runs() ? loaded('runtime', 'lib', 'settings.js')?.functionGlobalContext : undefined) ?? {};
 }
 
+/** @returns {boolean} whether Node-RED itself is about to end, not only its flows */
+function isStopping() {
+  const isStarted = known().isStarted ?? loaded('runtime', 'lib', 'index.js')?._?.isStarted;
+  return isStarted !== undefined && !isStarted();
+}
+
 /** For programs that use the context without Node-RED; standard output is theirs. */
 const plainLog = {
   error: write,
@@ -51,4 +57,4 @@ function write(line) {
   process.stderr.write(`${line}\n`);
 }
 
-module.exports = { findBlock, findLog, findSeeds };
+module.exports = { findBlock, findLog, findSeeds, isStopping };

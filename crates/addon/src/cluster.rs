@@ -366,7 +366,7 @@ impl ClusterHandle {
     }
 }
 
-fn runtime_of_core() -> Result<&'static tokio::runtime::Runtime, Error> {
+pub(crate) fn runtime_of_core() -> Result<&'static tokio::runtime::Runtime, Error> {
     runtime().map_err(|error| Error::new(Code::Internal, error.reason))
 }
 

@@ -3,6 +3,7 @@
 //! # Layout
 //! - `cluster`: the handle on the cluster that `node/storage.js` holds
 //! - `context`: the handle on a context store that `node/context.js` holds
+//! - `election`: the handle on the elections of this process that `node/leader/elections.js` holds
 //! - `cli`: the command line, which runs in a Node.js process so that one artefact ships
 //! - `wire`: what crosses, and its conversion
 //! - `promise`: a future becomes a JavaScript promise, an error a JavaScript error with its code
@@ -14,6 +15,7 @@
 mod cli;
 mod cluster;
 mod context;
+mod election;
 mod logging;
 mod promise;
 mod runtime;
