@@ -28,8 +28,15 @@ const RUN_ONCE = [
   'context-values.test.js',
   'deployment-settings.test.js',
   'deployment-yaml.test.js',
+  'leader-configuration.test.js',
+  'leader-examples.test.js',
+  'leader-foreign.test.js',
+  'leader-minute.test.js',
+  'leader-palette.test.js',
+  'leader-store-faults.test.js',
   'packaging.test.js',
   'setup.test.js',
+  'valkey-config-options.test.js',
 ];
 /** A file that takes longer than this (milliseconds) hangs. */
 const FILE_TIMEOUT = 10 * 60 * 1000;

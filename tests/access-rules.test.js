@@ -92,6 +92,16 @@ test('under the documented rules both roles may do what the link to the store an
     ['SET', cluster.key('context-receipt:a'), 'x'],
     ['EVAL', 'return 1', '4', cluster.key('context-receipt:a'), scopes, value, names],
     ['EVAL', 'return 1', '2', names, scopes],
+    ['EVAL', 'return 1', '3', cluster.key('leader'), cluster.key('leader:election'), cluster.key('election-memory')],
+    ['TYPE', cluster.key('leader')],
+    ['PTTL', cluster.key('leader')],
+    ['SET', cluster.key('leader'), 'x', 'PX', '1000'],
+    ['DEL', cluster.key('leader')],
+    ['HMGET', cluster.key('leader:election'), 'token'],
+    ['HSET', cluster.key('leader:election'), 'token', '1'],
+    ['SET', cluster.key('election-memory'), 'x', 'NX'],
+    ['PUBLISH', cluster.key('elections'), 'x'],
+    ['SUBSCRIBE', cluster.key('elections')],
     ['EVALSHA', '0000000000000000000000000000000000000000', '2', value, names],
   ];
   for (const user of ['nodered-admin', 'nodered-worker']) {
