@@ -21,6 +21,7 @@ const BENCHES = {
   context: () => require('./context/index.js'),
   deploy: () => require('./deploy/index.js'),
   'event-loop': () => require('./event-loop/index.js'),
+  leader: () => require('./leader/index.js'),
 };
 
 const USAGE = `Usage: npm run bench -- BENCH... [--save] [--quick] [--ready]
