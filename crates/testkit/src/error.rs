@@ -50,6 +50,10 @@ pub enum Error {
     #[error("could not set up TLS: {0}")]
     Tls(String),
 
+    /// A wall clock cannot be set for a process.
+    #[error("could not make a wall clock that can be set: {0}")]
+    Clock(String),
+
     /// The server ended while it was expected to run.
     #[error("the server ended with {status} instead of answering; its log:\n{log}")]
     Exited {
@@ -59,8 +63,8 @@ pub enum Error {
         log: String,
     },
 
-    /// The server is not running, so this cannot be done to it.
-    #[error("the server is not running; call start() first")]
+    /// The server or program is not running, so this cannot be done to it.
+    #[error("it is not running; start it first")]
     NotRunning,
 
     /// The server is running already.

@@ -30,6 +30,8 @@
 //! - [`client`]: [`Client`], a minimal RESP2 client over a unix socket.
 //! - [`resp`]: [`Value`] and the RESP2 encoding, without any IO.
 //! - [`certificates`]: [`Certificates`], a certificate authority made for one server.
+//! - [`program`]: [`Program`], a program under test as a process of its own.
+//! - [`clock`]: [`WallClock`], the time of day as a test wants a process to see it.
 //! - [`wait`]: [`eventually`], waits for a condition with a deadline.
 //! - [`error`]: [`Error`], everything that can fail here.
 //! - `tls_front`: ends TLS in front of servers that were built without it.
@@ -38,7 +40,9 @@
 
 pub mod certificates;
 pub mod client;
+pub mod clock;
 pub mod error;
+pub mod program;
 pub mod proxy;
 pub mod resp;
 pub mod server;
@@ -50,8 +54,10 @@ mod tls_front;
 
 pub use certificates::{Certificates, Identity, Pem};
 pub use client::Client;
+pub use clock::{Clocks, Shift, WallClock};
 pub use error::{Error, Result};
+pub use program::{Lines, Program};
 pub use proxy::{Direction, Proxy};
 pub use resp::Value;
-pub use server::{Server, ServerBuilder};
+pub use server::{SavedData, Server, ServerBuilder};
 pub use wait::eventually;

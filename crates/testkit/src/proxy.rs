@@ -126,9 +126,16 @@ impl Proxy {
     /// Delays everything by `delay` in each direction, so a round trip takes twice that longer.
     /// The throughput stays.
     pub fn delay(&self, delay: Duration) {
-        self.shared
-            .faults
-            .send_modify(|faults| faults.delay = delay);
+        self.delay_between(delay, delay);
+    }
+
+    /// Delays everything by a time between these two in each direction, another time for each
+    /// packet. Their order stays, as TCP keeps it: a packet that was quick waits for a slow one.
+    pub fn delay_between(&self, least: Duration, most: Duration) {
+        self.shared.faults.send_modify(|faults| {
+            faults.delay = least;
+            faults.jitter = most.saturating_sub(least);
+        });
     }
 
     /// Ends all faults: blackhole, delay and refusal. Connections that were reset stay reset.

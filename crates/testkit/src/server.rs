@@ -2,11 +2,13 @@
 //!
 //! - `builder`: [`ServerBuilder`], what to start.
 //! - `configuration`: writes the server's configuration file.
+//! - `data`: [`SavedData`], what a server had on its disk at a moment.
 //! - `process`: the child process, its signals and its log.
 //! - `launch`: starts a process and waits until it answers.
 
 mod builder;
 mod configuration;
+mod data;
 mod launch;
 mod process;
 
@@ -21,6 +23,7 @@ use tempfile::TempDir;
 
 pub(crate) use builder::ClientCertificate;
 pub use builder::ServerBuilder;
+pub use data::SavedData;
 use launch::{Plan, Running};
 
 use crate::certificates::Certificates;
@@ -190,6 +193,30 @@ impl Server {
         }
         let data = &self.plan.files.data;
         recreate(data).action(format!("empty {}", data.display()))?;
+        self.start().await
+    }
+
+    /// Copies what the server has on its disk now. That is all its data if it is
+    /// [append-only](ServerBuilder::append_only).
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the copy fails.
+    pub fn save_data(&self) -> Result<SavedData> {
+        SavedData::copy(&self.plan.files.data)
+    }
+
+    /// Starts a stopped server again on its port with the data that it had at an earlier moment,
+    /// as after a restore from a backup.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(&mut self, data: &SavedData) -> Result<()> {
+        if self.running.is_some() {
+            return Err(Error::AlreadyRunning);
+        }
+        let folder = &self.plan.files.data;
+        recreate(folder).action(format!("empty {}", folder.display()))?;
+        data.restore(folder)?;
         self.start().await
     }
 

@@ -246,3 +246,20 @@ async fn dropped_it_resets_and_closes() {
     .await
     .expect("closed");
 }
+
+#[tokio::test]
+async fn jitter_delays_each_packet_by_another_time_and_keeps_their_order() {
+    let (_server, proxy, mut stream) = connected().await;
+    proxy.delay_between(Duration::from_millis(20), Duration::from_millis(60));
+    let begin = Instant::now();
+    for _ in 0..20 {
+        say(&mut stream, "INCR count").await.expect("send");
+    }
+    for count in 1..=20 {
+        assert_eq!(
+            hear(&mut stream).await.expect("an answer"),
+            format!(":{count}")
+        );
+    }
+    assert!(begin.elapsed() >= Duration::from_millis(40));
+}

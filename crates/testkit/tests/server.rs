@@ -268,3 +268,19 @@ async fn leaves_nothing_behind() {
     let error = TcpStream::connect(address).await.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
 }
+
+#[tokio::test]
+async fn goes_back_to_data_that_were_saved() {
+    let mut server = Server::builder()
+        .append_only()
+        .start()
+        .await
+        .expect("a server");
+    server.command(&["SET", "name", "old"]).await.expect("SET");
+    let saved = server.save_data().expect("a copy");
+    server.command(&["SET", "name", "new"]).await.expect("SET");
+    server.kill().await.expect("kill it");
+    server.start_with(&saved).await.expect("start it");
+    let name = text(server.command(&["GET", "name"]).await);
+    assert_eq!(name.as_deref(), Some("old"));
+}

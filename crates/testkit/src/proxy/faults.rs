@@ -1,5 +1,6 @@
 //! What goes wrong at the moment, and what has been passed on so far.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -38,6 +39,18 @@ pub(super) struct Faults {
     pub(super) blackhole: Option<Direction>,
     /// Added to the time that each packet takes, one way.
     pub(super) delay: Duration,
+    /// Up to so much is added besides, another time for each packet.
+    pub(super) jitter: Duration,
+}
+
+impl Faults {
+    /// How long the packet that is sent now takes.
+    pub(super) fn way(&self) -> Duration {
+        // The standard library's hash keys are random: no crate for random numbers is needed.
+        let random = RandomState::new().build_hasher().finish();
+        let share = (random % 1_000) as u32;
+        self.delay + self.jitter * share / 1_000
+    }
 }
 
 /// Waits until packets pass in a direction, of [`Direction::Both`] in both. Never returns once

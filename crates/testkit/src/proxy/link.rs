@@ -187,7 +187,7 @@ async fn collect(
         let mut bytes = Vec::with_capacity(PARCEL_SIZE);
         let content = from.read_buf(&mut bytes).await.map(|_| bytes);
         let last = content.as_ref().map_or(true, Vec::is_empty);
-        let due = Instant::now() + faults.borrow().delay;
+        let due = Instant::now() + faults.borrow().way();
         // The receiver goes away only together with this direction.
         if sender.send(Parcel { due, content }).await.is_err() || last {
             return Ok(());

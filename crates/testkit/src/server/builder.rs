@@ -1,11 +1,13 @@
 //! What to start.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
 use super::launch::Plan;
 use super::{Server, loopback};
+use crate::clock::WallClock;
 use crate::error::{IoContext, Result};
 
 /// Options for a [`Server`]. Without any, it has no password, no TLS and no persistence.
@@ -27,6 +29,8 @@ pub(super) struct Settings {
     pub(super) persistence: Persistence,
     /// Plain-text address of the server to replicate.
     pub(super) primary: Option<SocketAddr>,
+    /// Of the server's process, besides the test's own.
+    pub(super) environment: Vec<(OsString, OsString)>,
     /// Further lines of the configuration file.
     pub(super) lines: Vec<String>,
 }
@@ -83,6 +87,13 @@ impl ServerBuilder {
     /// when `ROLE` says `connected`.
     pub fn replica_of(mut self, primary: &Server) -> Self {
         self.settings.primary = Some(loopback(primary.plan.ports.plain));
+        self
+    }
+
+    /// Lets the server go by a wall clock that the test sets. Expiry, `TIME` and the ids of
+    /// streams follow it.
+    pub fn wall_clock(mut self, clock: &WallClock) -> Self {
+        self.settings.environment.extend(clock.environment());
         self
     }
 

@@ -144,7 +144,12 @@ impl Plan {
         let path = &self.files.configuration;
         fs::write(path, text).action(format!("write {}", path.display()))?;
 
-        let mut process = Process::spawn(&self.binary, path, &self.files.log)?;
+        let mut process = Process::spawn(
+            &self.binary,
+            path,
+            &self.files.log,
+            &self.settings.environment,
+        )?;
         self.ready(&mut process).await?;
         Ok(Running {
             front: self.front()?,

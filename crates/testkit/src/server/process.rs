@@ -1,5 +1,6 @@
 //! The child process, its signals and its log.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -23,11 +24,17 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `binary` with a configuration file, its output in a new file at `log`.
-    pub(super) fn spawn(binary: &Path, configuration: &Path, log: &Path) -> Result<Self> {
+    pub(super) fn spawn(
+        binary: &Path,
+        configuration: &Path,
+        log: &Path,
+        environment: &[(OsString, OsString)],
+    ) -> Result<Self> {
         let output = File::create(log).action(format!("write {}", log.display()))?;
         let errors = output.try_clone().action("share the server's log")?;
         let child = Command::new(binary)
             .arg(configuration)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
