@@ -35,7 +35,9 @@ const FORGOTTEN = 60_000;
  * @returns {Elections}
  */
 function electionsOf(RED) {
-  const elections = /** @type {Elections | undefined} */ (known().elections) ?? open(RED);
+  const present = /** @type {Elections | undefined} */ (known().elections);
+  // A program that embeds Node-RED may stop it and start it again.
+  const elections = present === undefined || present.isClosed() ? open(RED) : present;
   remember({ elections });
   return elections;
 }
@@ -187,6 +189,9 @@ function open(RED) {
     },
 
     warnOnce,
+
+    /** @returns {boolean} whether all was given up, because Node-RED ends */
+    isClosed: () => closing !== undefined,
   };
 }
 

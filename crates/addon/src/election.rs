@@ -289,7 +289,7 @@ impl Shared {
 
     fn show_leads(&self) {
         if let Some(cluster) = &self.cluster {
-            cluster.show_leads(self.leads());
+            cluster.show_leads(|| self.leads());
         }
     }
 }

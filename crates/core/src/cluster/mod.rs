@@ -296,9 +296,10 @@ impl Cluster {
         }
     }
 
-    /// Shows the locks that this instance leads in the presence record, at once.
-    pub fn show_leads(&self, leads: Vec<String>) {
-        self.update_presence(|status| status.leads = leads);
+    /// Shows the locks that this instance leads in the presence record, at once. They are asked for when the
+    /// record is changed, so that the newest answer stays.
+    pub fn show_leads(&self, leads: impl FnOnce() -> Vec<String>) {
+        self.update_presence(|status| status.leads = leads());
     }
 
     /// The process is about to end.

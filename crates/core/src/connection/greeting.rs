@@ -208,20 +208,21 @@ impl Greeter {
         questions.cmd("CLIENT").arg("ID");
         questions.cmd("CLIENT").arg("INFO");
         questions.cmd("INFO").arg("server");
+        questions.cmd("INFO").arg("replication");
         // Without arguments it changes nothing, and it tells the mode where INFO is forbidden.
         questions.cmd("HELLO");
         questions.cmd("TIME");
         questions.cmd("PING");
         let asked = Instant::now();
-        let replies = connection.send_packed_commands(&questions, 0, 7).await?;
+        let replies = connection.send_packed_commands(&questions, 0, 8).await?;
         let answered = Instant::now();
-        let [_, id, client, server, hello, time, ping]: [Value; 7] =
+        let [_, id, client, server, replication, hello, time, ping]: [Value; 8] =
             replies.try_into().map_err(|_| unexpected_greeting())?;
         ping.extract_error()?;
         if let (Some(clock), Some(time)) = (clock, server::time(&time)) {
             clock.calibrate(time, asked, answered);
         }
-        Ok(Facts::read(&id, &client, &server, &hello))
+        Ok(Facts::read(&id, &client, &server, &replication, &hello))
     }
 
     /// Ends the newest session at the server, see the head of this file.

@@ -307,7 +307,7 @@ impl Supervisor {
                         connection: greeting.connection.clone(),
                         session: Session {
                             epoch,
-                            run: greeting.facts.run.clone(),
+                            run: greeting.facts.reign.clone(),
                             clustered: greeting.facts.clustered.unwrap_or(false),
                         },
                     });

@@ -106,6 +106,11 @@ impl Connection {
         })
     }
 
+    /// Whether [`Connection::close`] was called.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.hold.is_released()
+    }
+
     /// How the store is reached.
     pub(crate) fn config(&self) -> &ConnectionConfig {
         &self.hold.links.config

@@ -12,6 +12,9 @@ pub(super) struct Facts {
     pub(super) address: Option<String>,
     /// Names one run of one server process.
     pub(super) run: Option<String>,
+    /// Names one run of one server process, in one reign as a master: a master that was demoted and promoted
+    /// again has the data of another one in between.
+    pub(super) reign: Option<String>,
     /// The oldest Redis that behaves as this server does.
     pub(super) version: Option<(u32, u32)>,
     /// Whether it is part of a cluster.
@@ -19,29 +22,46 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// From the replies to `CLIENT ID`, `CLIENT INFO`, `INFO server` and `HELLO`; those that are errors say
-    /// nothing.
-    pub(super) fn read(id: &Value, client: &Value, server: &Value, hello: &Value) -> Self {
+    /// From the replies to `CLIENT ID`, `CLIENT INFO`, `INFO server`, `INFO replication` and `HELLO`; those that
+    /// are errors say nothing.
+    pub(super) fn read(
+        id: &Value,
+        client: &Value,
+        server: &Value,
+        replication: &Value,
+        hello: &Value,
+    ) -> Self {
         let client = text(client).unwrap_or_default();
         let server = text(server).unwrap_or_default();
-        let info = |name: &str| {
-            let mut lines = server.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        let replication = text(replication).unwrap_or_default();
+        let line_of = |text: &'_ str, name: &str| {
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            value.map(|value| value.trim().to_owned())
         };
+        let info = |name: &str| line_of(server, name);
+        let run = info("run_id");
+        let reign = line_of(replication, "master_replid").and_then(|replication| {
+            // Half of each is more than enough, and both fit where names of runs go.
+            let half = |text: &str| text.get(..20).unwrap_or(text).to_owned();
+            Some(half(run.as_ref()?) + &half(&replication))
+        });
         let address = client
             .split_whitespace()
             .find_map(|word| word.strip_prefix("addr="));
         // Valkey calls it `server_mode`.
         let mode = info("redis_mode").or_else(|| info("server_mode"));
-        let mode = mode.or_else(|| field(hello, "mode"));
+        let mode = mode.or_else(|| field(hello, "mode").map(str::to_owned));
         Self {
             id: match id {
                 Value::Int(id) => Some(*id),
                 _ => None,
             },
             address: address.map(str::to_owned),
-            run: info("run_id").map(|run| run.trim().to_owned()),
-            version: info("redis_version").and_then(version),
+            run,
+            reign,
+            version: info("redis_version").and_then(|text| version(&text)),
             clustered: mode.map(|mode| mode.trim() == "cluster"),
         }
     }
@@ -135,7 +155,13 @@ mod tests {
     }
 
     fn facts() -> Facts {
-        Facts::read(&Value::Int(7), &bulk(CLIENT), &bulk(SERVER), &Value::Nil)
+        Facts::read(
+            &Value::Int(7),
+            &bulk(CLIENT),
+            &bulk(SERVER),
+            &Value::Nil,
+            &Value::Nil,
+        )
     }
 
     fn words(command: Option<redis::Cmd>) -> Option<String> {
@@ -156,14 +182,14 @@ mod tests {
         assert_eq!(facts.run.as_deref(), Some("abc"));
         assert_eq!(facts.version, Some((7, 2)));
         let odd = bulk("redis_version:x");
-        let nothing = Facts::read(&Value::Nil, &Value::Nil, &odd, &Value::Nil);
+        let nothing = Facts::read(&Value::Nil, &Value::Nil, &odd, &odd, &Value::Nil);
         assert_eq!(nothing, Facts::default());
     }
 
     #[test]
     fn its_mode_is_read_from_whichever_reply_there_is() {
         let mode = |server: &Value, hello: &Value| {
-            Facts::read(&Value::Nil, &Value::Nil, server, hello).clustered
+            Facts::read(&Value::Nil, &Value::Nil, server, &Value::Nil, hello).clustered
         };
         let hello = |mode: &str| {
             Value::Map(vec![

@@ -7,7 +7,8 @@
 pub struct Session {
     /// Grows with each connect.
     pub epoch: u64,
-    /// Names the run of the server process at the other end; none where access rules forbid to ask.
+    /// Names the run of the server process at the other end and its reign as a master, which ends where it
+    /// becomes a replica; none where access rules forbid to ask.
     pub run: Option<String>,
     /// Whether the server is part of a cluster, so that keys of one script must share a slot. False where
     /// that cannot be learnt.

@@ -15,11 +15,12 @@ use super::report::Report;
 use super::scripts::{self, Election};
 use super::standing::{Belief, Role, Standing};
 use super::view::{Heard, Reply, Verdict};
-use crate::connection::{Repeat, Session};
+use crate::connection::Session;
 use crate::error::{Error, Result};
 
-/// A reply that took longer is not waited for, unless the lease is very short.
-const SHORTEST_LIMIT: Duration = Duration::from_millis(500);
+/// A reply is waited for at least so long, however short the lease: the link that is given up then is not only
+/// that of elections.
+const SHORTEST_LIMIT: Duration = Duration::from_secs(1);
 
 /// What an elector is told.
 #[derive(Debug)]
@@ -153,6 +154,10 @@ impl Elector {
             let now = clock::now();
             self.follow_session(&mut lease, now);
             lease.expire(now);
+            if work.is_none() && !lease.owes() {
+                // The store could not be told in time, and whoever asked learns it from there being no answer.
+                self.waiters.clear();
+            }
             self.show(&mut lease, now, work.as_ref());
             if stopping && work.is_none() && !lease.owes() {
                 return;
@@ -239,7 +244,7 @@ impl Elector {
             }
             Command::Heard(Heard::Written(written)) => lease.heard(now, written),
             Command::Heard(Heard::Wanted { wanted, .. }) => lease.wanted(now, &wanted),
-            Command::Deaf => lease.deaf(),
+            Command::Deaf => lease.deaf(now),
             Command::Outage(outage) => self.report.outage = outage,
             Command::Ttl(ttl, disagree) => {
                 lease.set_ttl(now, ttl);
@@ -274,21 +279,17 @@ impl Elector {
             });
         }
         let limit = (ttl / 3).max(SHORTEST_LIMIT).min(inner.settings.timeout);
+        let Some(session) = self.session.clone() else {
+            return Box::pin(std::future::pending());
+        };
         if *request == Request::Want {
             let message = Heard::wanted(&self.election.lock, &self.election.holder);
             let request = scripts::publish(&self.election.channel, &message);
             return Box::pin(async move {
-                let told = inner.connection.run::<u64>(
-                    crate::connection::Lane::Commands,
-                    &request,
-                    Repeat::Safe,
-                );
+                let told = inner.connection.run_on::<u64>(&session, &request, limit);
                 Outcome::Told(told.await.map(|_| ()))
             });
         }
-        let Some(session) = self.session.clone() else {
-            return Box::pin(std::future::pending());
-        };
         let script = self
             .election
             .script(request, lease.candidate(), lease.floor(), &session);

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 
 use super::clock::{self, Moment};
 use super::scripts;
-use crate::config::ConnectionConfig;
 use crate::connection::Connection;
 use crate::keyspace::Keyspace;
 
@@ -87,7 +86,7 @@ impl Memory {
 /// best from the start of the process on, so that it knows enough when the first election comes.
 #[derive(Debug)]
 pub struct MemoryWatch {
-    connection: ConnectionConfig,
+    connection: Connection,
     key: String,
     memory: Mutex<Memory>,
     changes: watch::Sender<u64>,
@@ -99,18 +98,17 @@ impl MemoryWatch {
     /// none yet, and ends when nobody holds it any more. Must be called on a tokio runtime.
     pub fn shared(connection: &Connection, key_prefix: &str) -> Arc<Self> {
         let key = Keyspace::under(key_prefix).election_memory();
-        let config = connection.config();
         let mut shared = lock(&SHARED);
         shared.retain(|watch| watch.strong_count() > 0);
-        let same = shared
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|watch| watch.key == key && watch.connection == *config);
+        let same = shared.iter().filter_map(Weak::upgrade).find(|watch| {
+            let same_store = watch.connection.config() == connection.config();
+            watch.key == key && same_store && !watch.connection.is_closed()
+        });
         if let Some(watch) = same {
             return watch;
         }
         let watch = Arc::new(Self {
-            connection: config.clone(),
+            connection: connection.clone(),
             key,
             memory: Mutex::default(),
             changes: watch::Sender::new(0),

@@ -147,6 +147,8 @@ impl Elections {
     pub fn join(&self, config: &LockConfig) -> Candidacy {
         let number = CANDIDACIES.fetch_add(1, Ordering::Relaxed);
         let mut electors = lock(&self.inner.electors);
+        // One that a fault of this program ended serves nobody.
+        electors.retain(|_, entry| !entry.task.is_finished());
         let entry = electors.entry(config.key.clone()).or_insert_with(|| {
             let (handle, task) = Handle::start(&self.inner, &config.key, config.ttl);
             Entry {

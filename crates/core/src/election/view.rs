@@ -83,7 +83,8 @@ impl View {
                 )
             }
             (None, Lock::Ours { token }) => format!("absent {token}"),
-            (None, _) => "absent ".to_owned(),
+            (None, Lock::Foreign { .. }) => "foreign".to_owned(),
+            (None, Lock::Absent) => "absent ".to_owned(),
         }
     }
 

@@ -25,5 +25,5 @@ end
 local time = redis.call('TIME')
 local now = number(time[1]) * 1000 + math.floor(number(time[2]) / 1000)
 local known = math.max(number(record.token), lock == 'ours' and number(lock_token) or 0, number(ARGV[9]))
-write(math.max(known + 1, now), 'held')
+write(math.max(known + 1, now), 'held', ARGV[5])
 return reply('acquired')

@@ -9,14 +9,12 @@ local newer = record.token and (number(record.token) >= token
     or ARGV[5] ~= '' and record.run == ARGV[5] and record.holder ~= ARGV[1])
   or lock == 'ours' and number(lock_token) > token
 if lock == 'foreign' then
-  if mine and not foreign_record then
-    -- Whoever wrote the lock believes in it; the asker stops, and says so.
-    write(token, 'released')
-  end
   return reply('foreign')
 end
 if newer and not mine then
   return reply('lost')
 end
-write(token, 'held')
+-- What was forgotten and is written anew is nobody's word for anything, not even the asker's: this request may be late,
+-- and somebody else may have led meanwhile and been forgotten, too. The next renewal says more.
+write(token, 'held', mine and ARGV[5] or '')
 return reply('renewed')

@@ -42,11 +42,30 @@ fn is_closed(connection: &Connection) -> bool {
     known.is_some_and(|error| error.code() == Code::Closed)
 }
 
-/// How the server names its own run.
+/// How the server's run and reign are named, by how it names itself and its data.
 async fn run(server: &Server) -> Option<String> {
-    let info = text(server, &["INFO", "server"]).await?;
-    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-    run.map(|run| run.trim().to_owned())
+    let (about, replication) = (
+        text(server, &["INFO", "server"]).await?,
+        text(server, &["INFO", "replication"]).await?,
+    );
+    let half = |info: &str, name: &str| {
+        let value = info.lines().find_map(|line| line.strip_prefix(name));
+        value.map(|value| value.trim()[..20].to_owned())
+    };
+    Some(half(&about, "run_id:")? + &half(&replication, "master_replid:")?)
+}
+
+#[tokio::test]
+async fn a_master_that_was_a_replica_in_between_is_another() {
+    let (first, other) = (server().await, server().await);
+    let server = first;
+    let before = connect(server.address()).await.session().unwrap();
+    let port = other.address().port().to_string();
+    text(&server, &["REPLICAOF", "127.0.0.1", &port]).await;
+    text(&server, &["REPLICAOF", "NO", "ONE"]).await;
+    let after = connect(server.address()).await.session().unwrap();
+    assert!(before.run.is_some());
+    assert_ne!(after.run, before.run);
 }
 
 #[tokio::test]

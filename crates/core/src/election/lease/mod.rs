@@ -149,6 +149,7 @@ pub(super) struct Lease {
     loop_answered: Option<Moment>,
     pause_until: Option<Moment>,
     trouble: Option<Error>,
+    trouble_with_writes: bool,
     stopped: bool,
 }
 
@@ -172,6 +173,7 @@ impl Lease {
             loop_answered: None,
             pause_until: None,
             trouble: None,
+            trouble_with_writes: false,
             stopped: false,
         }
     }
@@ -239,7 +241,8 @@ impl Lease {
     }
 
     /// Messages may have been missed.
-    pub(super) fn deaf(&mut self) {
+    pub(super) fn deaf(&mut self, now: Moment) {
+        self.watch_absence_anew(now);
         self.curiosity = self.curiosity.max(Curiosity::Look);
     }
 
@@ -254,6 +257,7 @@ impl Lease {
             .as_mut()
             .and_then(|sight| sight.view.record.as_mut())
         else {
+            self.watch_absence_anew(now);
             self.curiosity = self.curiosity.max(Curiosity::Look);
             return;
         };
@@ -361,16 +365,20 @@ impl Lease {
     ) {
         // Before anything else: a process that was stopped while it waited must not get back what is over.
         self.expire(now);
-        self.trouble = None;
         self.pause_until = None;
         let unchanged = self
             .sight
             .as_ref()
             .is_some_and(|sight| sight.view == reply.view);
         self.saw(now, reply.view);
+        // That it could be read does not say that it can be written.
+        let reads = matches!(reply.verdict, Verdict::Seen | Verdict::Held);
+        if !reads || !self.trouble_with_writes || self.leader(now).is_some() {
+            self.trouble = None;
+        }
         let until = sent + belief(ttl);
         match (request, reply.verdict) {
-            (Request::Acquire { .. }, Verdict::Acquired) => self.acquired(sent, until, now),
+            (Request::Acquire { .. }, Verdict::Acquired) => self.acquired(sent, ttl, now),
             (Request::Acquire { .. }, Verdict::Held) if unchanged => {
                 // What looked free is not. Another look at once would say the same.
                 self.pause_until = Some(now + SHORTEST_PAUSE);
@@ -383,10 +391,14 @@ impl Lease {
                     holding.renew_at = sent + ttl / RENEWAL;
                 }
             }
-            (Request::Renew { token }, _)
+            (Request::Renew { token }, verdict)
                 if self.holding.is_some_and(|holding| holding.token == *token) =>
             {
                 self.lose(End::Lost);
+                if verdict == Verdict::Foreign {
+                    // Whoever wrote the lock believes in it. This process stops, and then says so.
+                    self.owed = Some((*token, now + self.candidate.ttl));
+                }
             }
             (Request::Release { token }, verdict) => {
                 if self.owed.is_some_and(|(owed, _)| owed == *token) {
@@ -417,10 +429,11 @@ impl Lease {
         );
         if !away {
             self.trouble = Some(error);
+            self.trouble_with_writes = *request != Request::Look;
         }
     }
 
-    fn acquired(&mut self, sent: Moment, until: Moment, now: Moment) {
+    fn acquired(&mut self, sent: Moment, ttl: Duration, now: Moment) {
         let Some(record) = self
             .sight
             .as_ref()
@@ -429,13 +442,14 @@ impl Lease {
             return;
         };
         let token = record.token;
+        let until = sent + belief(ttl);
         if self.stopped {
             self.owed = Some((token, now + self.candidate.ttl));
         } else if now < until {
             self.holding = Some(Holding {
                 token,
                 until,
-                renew_at: sent + self.candidate.ttl / RENEWAL,
+                renew_at: sent + ttl / RENEWAL,
             });
             self.wanted_at = None;
         }
@@ -459,6 +473,16 @@ impl Lease {
         true
     }
 
+    /// An absent record has no beat by which a change and back would show. Whatever may have been one begins
+    /// the watch anew.
+    fn watch_absence_anew(&mut self, now: Moment) {
+        if let Some(sight) = &mut self.sight
+            && sight.view.record.is_none()
+        {
+            sight.since = now;
+        }
+    }
+
     fn lose(&mut self, why: End) {
         self.holding = None;
         self.ended = Some(why);
@@ -468,7 +492,9 @@ impl Lease {
         self.floor = self.floor.max(view.token());
         if let Some(record) = &view.record {
             self.last_ttl = milliseconds(record.ttl);
-            if record.token > self.gave_up && record.holder != self.candidate.id {
+            // One that only stands in had no turn of its own.
+            let another = record.holder != self.candidate.id && !record.reserve;
+            if record.token > self.gave_up && another {
                 self.stands_back_until = None;
             }
         }

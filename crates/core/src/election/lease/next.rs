@@ -86,7 +86,8 @@ impl Lease {
             }
             if let Some(at) = self.want_at(sight) {
                 if now >= at {
-                    return Step::Send(Request::Want);
+                    // Who could not take the lease must not take it from another.
+                    return self.when_alive(now, Request::Want);
                 }
                 wake[1] = Some(at);
             }
@@ -132,7 +133,8 @@ impl Lease {
     fn want_at(&self, sight: &Sight) -> Option<Moment> {
         let record = sight.view.record.as_ref()?;
         let stands_in = record.reserve && !record.released && record.holder != self.candidate.id;
-        if !stands_in || self.candidate.eligibility != Eligibility::Candidate {
+        let able = self.candidate.eligibility == Eligibility::Candidate && self.trouble.is_none();
+        if !stands_in || !able {
             return None;
         }
         Some(match self.wanted_at {

@@ -491,6 +491,121 @@ fn a_leader_renews_as_soon_as_the_link_is_back() {
 }
 
 #[test]
+fn who_cannot_take_the_lease_does_not_ask_for_it() {
+    let admin = Record {
+        reserve: true,
+        ..record(7, "a1", "admin")
+    };
+    let mut lease = follower(admin.clone());
+    assert_eq!(
+        lease.next(at(0), None),
+        Step::Send(Request::Ask),
+        "its event loop may hang"
+    );
+    let forbidden = Error::new(Code::StorePermission, "no");
+    lease.failed(at(10), &acquire_now(""), forbidden);
+    exchange(
+        &mut lease,
+        at(600),
+        at(600),
+        &Request::Look,
+        reply(Verdict::Seen, Some(released(7, "admin"))),
+    );
+    let seen = reply(Verdict::Seen, Some(Record { token: 8, ..admin }));
+    lease.failed(
+        at(700),
+        &acquire_now(""),
+        Error::new(Code::StorePermission, "no"),
+    );
+    lease.begin(at(1_300), &Request::Look);
+    lease.replied(at(1_300), at(1_300), TTL, &Request::Look, seen);
+    assert!(
+        lease.trouble().is_none(),
+        "a leader that lives is no trouble"
+    );
+}
+
+#[test]
+fn a_read_does_not_heal_what_only_a_write_can_show() {
+    let mut lease = follower(released(7, "other"));
+    let forbidden = Error::new(Code::StorePermission, "no");
+    lease.failed(at(10), &acquire_now(""), forbidden);
+    let still = reply(Verdict::Held, Some(released(7, "other")));
+    exchange(&mut lease, at(600), at(600), &acquire_now(""), still);
+    assert!(lease.trouble().is_some());
+    let won = reply(Verdict::Acquired, Some(record(8, "a1", "me")));
+    exchange(&mut lease, at(700), at(700), &acquire_now(""), won);
+    assert!(lease.trouble().is_none());
+}
+
+#[test]
+fn a_leader_that_finds_a_foreign_lock_stops_before_it_says_so() {
+    let mut lease = leader();
+    let renew = Request::Renew { token: 7 };
+    let foreign = Reply {
+        verdict: Verdict::Foreign,
+        view: View {
+            lock: Lock::Foreign {
+                what: "host".into(),
+                ttl: None,
+            },
+            record: Some(record(7, "a1", "me")),
+        },
+    };
+    exchange(&mut lease, at(3_400), at(3_500), &renew, foreign);
+    assert!(lease.holding(at(3_500)).is_none());
+    let release = Some(Request::Release { token: 7 });
+    assert_eq!(request(&mut lease, at(3_500)), release);
+}
+
+#[test]
+fn what_may_have_been_a_record_in_between_begins_the_watch_of_absence_anew() {
+    let mut lease = connected();
+    let absent = reply(Verdict::Held, None);
+    exchange(&mut lease, at(0), at(0), &acquire_now(""), absent);
+    lease.heard(at(4_000), written(&record(7, "a1", "other")));
+    let still = reply(Verdict::Seen, None);
+    exchange(&mut lease, at(4_010), at(4_010), &Request::Look, still);
+    let again = reply(Verdict::Seen, None);
+    exchange(&mut lease, at(10_000), at(10_000), &Request::Look, again);
+    assert_eq!(request(&mut lease, at(10_500)), None);
+    assert_eq!(
+        request(&mut lease, at(14_000)),
+        Some(acquire_now("absent "))
+    );
+}
+
+#[test]
+fn a_lease_that_grows_while_it_is_asked_for_is_renewed_in_time() {
+    let mut lease = connected();
+    let acquire = acquire_now("");
+    lease.begin(at(0), &acquire);
+    lease.set_ttl(at(1), Duration::from_secs(3_600));
+    let won = reply(Verdict::Acquired, Some(record(7, "a1", "me")));
+    lease.replied(at(5), at(0), TTL, &acquire, won);
+    assert_eq!(
+        request(&mut lease, at(3_400)),
+        Some(Request::Renew { token: 7 })
+    );
+}
+
+#[test]
+fn who_gave_up_lets_one_that_stands_in_have_its_turn() {
+    let mut lease = leader();
+    lease.release(at(1_000));
+    let release = Request::Release { token: 7 };
+    let told = reply(Verdict::Released { told: 3 }, Some(released(7, "me")));
+    exchange(&mut lease, at(1_000), at(1_010), &release, told);
+    let admin = Record {
+        reserve: true,
+        ..record(8, "b1", "admin")
+    };
+    let seen = reply(Verdict::Seen, Some(admin));
+    exchange(&mut lease, at(2_000), at(2_000), &Request::Look, seen);
+    assert_eq!(request(&mut lease, at(2_100)), None);
+}
+
+#[test]
 fn who_stops_gives_up_also_what_it_is_granted_later() {
     let mut lease = connected();
     lease.begin(at(0), &acquire_now(""));
