@@ -79,6 +79,20 @@ describe('an admin and a worker', () => {
     assertOneAtATime(both());
   });
 
+  test('a worker whose event loop hangs does not take the lead from the admin again and again', async () => {
+    await untilLeads(worker);
+    const from = now();
+    const spinning = worker.get(`spin/leader?ms=${5 * TTL}`, { timeout: 1_000 }).catch(() => {});
+    await untilLeads(cluster.admin);
+    const token = (await ask(cluster.admin)).message.leaderToken;
+    await holdsFor(async () => assert.equal((await ask(cluster.admin)).message.leaderToken, token), 2 * TTL);
+    const tokens = new Set(ledBy(cluster.admin, 'leader', from).map(({ message }) => message.leaderToken));
+    assert.equal(tokens.size, 1, 'it led once');
+    await spinning;
+    await untilLeads(worker);
+    assertOneAtATime(both());
+  });
+
   test('a second worker does not take the lead from the first', async () => {
     await untilLeads(worker);
     const { token } = await untilOneLeads(both());
