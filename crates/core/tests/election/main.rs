@@ -5,7 +5,8 @@
 //! - `elector`: what such a process does; `life`: how it is started and heard
 //! - `nemesis`: the disturbances; `hostile`: messages that lie
 //! - `history`, `verify`: whether the promises were kept; `narrate`: what happened around a violation
-//! - `leases`, `stores`, `foreign`, `servers`, `processes`: the single promises, one by one
+//! - `leases`, `stores`, `foreign`, `servers`, `processes`: the single promises, one by one; `late`: the scripts
+//!   where a request comes late
 //! - `instance`: an elector in the process of the test
 
 #[path = "../support/mod.rs"]
@@ -17,6 +18,7 @@ mod foreign;
 mod history;
 mod hostile;
 mod instance;
+mod late;
 mod leases;
 mod life;
 mod narrate;
