@@ -241,6 +241,8 @@ impl Elector {
                 if lease.release(now) || lease.owes() {
                     self.waiters.push(done);
                 }
+                // It holds nothing now, and what whoever asked has withdrawn is cleared.
+                self.handle.belief.clear();
             }
             Command::Heard(Heard::Written(written)) => lease.heard(now, written),
             Command::Heard(Heard::Wanted { wanted, .. }) => lease.wanted(now, &wanted),

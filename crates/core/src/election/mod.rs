@@ -186,7 +186,7 @@ impl Elections {
             });
         };
         let (done, outcome) = tokio::sync::oneshot::channel();
-        handle.belief.clear();
+        handle.belief.withdraw();
         handle.tell(Command::Release(done));
         // An error means that the lease was over before the order came.
         match tokio::time::timeout(self.inner.settings.timeout, outcome).await {

@@ -24,7 +24,7 @@ const RELEASE: &str = script!("release");
 const MEMORY: &str = include_str!("../scripts/election_memory.lua");
 
 /// One election as one candidate takes part in it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Election {
     pub(super) lock: String,
     /// The candidate's id.
@@ -76,6 +76,7 @@ impl Election {
                 arguments.push(token.to_string());
                 RELEASE
             }
+            // The last two are no scripts; what reads does no harm.
             Request::Look | Request::Ask | Request::Want => LOOK,
         };
         StoreRequest::Script {
@@ -84,9 +85,7 @@ impl Election {
             arguments: arguments.into_iter().map(String::into_bytes).collect(),
         }
     }
-}
 
-impl Election {
     /// The script that reads an election for who takes no part in it.
     pub(super) fn look(lock: &str, session: &Session) -> StoreRequest {
         StoreRequest::Script {

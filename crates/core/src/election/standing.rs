@@ -51,7 +51,7 @@ pub struct Released {
     pub released: bool,
     /// The name of this host.
     pub host: String,
-    /// Where the leader runs, if there is one and it is not this process.
+    /// Where the leader runs as the store has it, if there is one; none where this process gave up.
     pub current_leader: Option<String>,
 }
 

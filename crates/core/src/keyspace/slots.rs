@@ -6,17 +6,18 @@ const SLOTS: u16 = 16_384;
 
 /// A key named after `key`, with `ending`, in the slot of `key`.
 pub(super) fn beside(key: &str, ending: &str) -> String {
-    let plain = format!("{key}{ending}");
     let slot = slot_of(key);
     // If need be the whole name as the tag, unless a brace in it ends the tag too early; then a number that
     // happens to lie in the slot, of which the first is found after 16,384 trials in the mean.
-    let tagged = format!("{{{key}}}{ending}");
-    let numbered = (0_u32..).map(|number| format!("{{{number}}}{key}{ending}"));
-    [plain.clone(), tagged]
-        .into_iter()
-        .chain(numbered)
-        .find(|candidate| slot_of(candidate) == slot)
-        .unwrap_or(plain)
+    let named = [format!("{key}{ending}"), format!("{{{key}}}{ending}")];
+    if let Some(found) = named.into_iter().find(|name| slot_of(name) == slot) {
+        return found;
+    }
+    let mut tag = 0_u32;
+    while slot_of(&tag.to_string()) != slot {
+        tag += 1;
+    }
+    format!("{{{tag}}}{key}{ending}")
 }
 
 /// The hash slot of a key: of what stands between its first `{` and the next `}`, if anything does, else of the

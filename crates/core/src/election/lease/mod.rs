@@ -1,5 +1,5 @@
 //! The lease of one election as one process sees it: pure, told what happens and when, and asked what to do
-//! next (`next`). Nothing here waits, and nothing here looks at a clock.
+//! next (`next`; `parts`: what it is made of). Nothing here waits, and nothing here looks at a clock.
 //!
 //! **At most one believes that it leads**, and nothing of that depends on the store's clock, on keys that
 //! expire, on messages that arrive, or on what the store keeps over a restart:
@@ -13,6 +13,7 @@
 //!   forgotten a later leader, so it is watched like a held one.
 
 mod next;
+mod parts;
 
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use super::clock::Moment;
 use super::view::{Record, Reply, Verdict, View, Written};
 use crate::config::Standing as Eligibility;
 use crate::error::{Code, Error};
+
+pub(super) use parts::{Candidate, End, Holding, Request, Step};
+use parts::{Curiosity, Link, Sight};
 
 /// What a leader's belief is shorter than its lease: one part in this many. It covers clocks that run at
 /// different speeds; real ones differ by one part in thousands.
@@ -31,98 +35,12 @@ const RENEWAL: u32 = 3;
 /// One that only stands in lets others go first, by one part in this many of the lease.
 const COURTESY: u32 = 10;
 
+/// Who was refused the lease asks nobody to give way for so many leases.
+const UNABLE: u32 = 10;
+
 /// Between two attempts that failed.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Who stands in an election.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    /// Unique to this candidacy of this process.
-    pub(super) id: String,
-    pub(super) ttl: Duration,
-    pub(super) eligibility: Eligibility,
-    /// From 0 to 1, different for each process.
-    pub(super) place: f64,
-}
-
-/// What can be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Request {
-    /// Ask the event loop whether it lives.
-    Ask,
-    /// Read what the store has.
-    Look,
-    /// Take the lease if it is free.
-    Acquire {
-        /// The state that was watched for long enough; empty for none.
-        watched: String,
-        /// The mark of a memory that has forgotten nothing.
-        memory: Option<String>,
-    },
-    /// Renew the lease with this token.
-    Renew { token: u64 },
-    /// Give up the lease with this token.
-    Release { token: u64 },
-    /// Ask a holder that only stands in to give way.
-    Want,
-}
-
-/// What to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Send this now.
-    Send(Request),
-    /// Nothing, until this moment or until something happens.
-    Wait(Option<Moment>),
-}
-
-/// Why a leadership ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
-    /// It was given up.
-    Released,
-    /// It was given up for somebody who does not only stand in.
-    GaveWay,
-    /// It could not be renewed in time.
-    Expired,
-    /// The store says that somebody else leads.
-    Lost,
-}
-
-/// A leadership that this process believes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Holding {
-    pub(super) token: u64,
-    pub(super) until: Moment,
-    renew_at: Moment,
-}
-
-/// What the store was last known to have.
-#[derive(Debug, Clone)]
-struct Sight {
-    view: View,
-    /// Since when, without a change.
-    since: Moment,
-    /// When that was last confirmed.
-    checked: Moment,
-}
-
-/// What has to be found out before anything else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Curiosity {
-    None,
-    /// What the store has.
-    Look,
-    /// The same, and the lease is probably free.
-    Try,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Link {
-    Down,
-    Up { run: Option<String> },
-}
 
 /// The state machine.
 #[derive(Debug)]
@@ -150,6 +68,8 @@ pub(super) struct Lease {
     pause_until: Option<Moment>,
     trouble: Option<Error>,
     trouble_with_writes: bool,
+    /// Until when nobody is asked to give way, as the store did not let this process take the lease.
+    unable_until: Option<Moment>,
     stopped: bool,
 }
 
@@ -174,6 +94,7 @@ impl Lease {
             pause_until: None,
             trouble: None,
             trouble_with_writes: false,
+            unable_until: None,
             stopped: false,
         }
     }
@@ -430,6 +351,9 @@ impl Lease {
         if !away {
             self.trouble = Some(error);
             self.trouble_with_writes = *request != Request::Look;
+            if matches!(request, Request::Acquire { .. }) {
+                self.unable_until = Some(now + self.candidate.ttl * UNABLE);
+            }
         }
     }
 
@@ -452,6 +376,7 @@ impl Lease {
                 renew_at: sent + ttl / RENEWAL,
             });
             self.wanted_at = None;
+            self.unable_until = None;
         }
     }
 

@@ -133,14 +133,14 @@ impl Lease {
     fn want_at(&self, sight: &Sight) -> Option<Moment> {
         let record = sight.view.record.as_ref()?;
         let stands_in = record.reserve && !record.released && record.holder != self.candidate.id;
-        let able = self.candidate.eligibility == Eligibility::Candidate && self.trouble.is_none();
-        if !stands_in || !able {
+        if !stands_in || self.candidate.eligibility != Eligibility::Candidate {
             return None;
         }
-        Some(match self.wanted_at {
+        let at = match self.wanted_at {
             Some(at) => at + self.candidate.ttl / RENEWAL,
             None => sight.since,
-        })
+        };
+        Some(self.unable_until.map_or(at, |until| at.max(until)))
     }
 
     /// When a leader that is not heard of counts as gone, for whoever looks at the status.
