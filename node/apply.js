@@ -2,6 +2,7 @@
 
 /** Applies a revision to the Node-RED that runs here, as the editor deployed it. */
 
+const { modulesOf } = require('./packages/modules.js');
 const { watchDeploy } = require('./runtime-events.js');
 const { parseFlows } = require('./slices.js');
 
@@ -10,8 +11,9 @@ const STRUCTURE = new Set(['tab', 'subflow', 'group']);
 
 /**
  * @param {import('./types').Runtime} runtime
+ * @param {import('./types').NativeCluster} cluster
  */
-function createApplier(runtime) {
+function createApplier(runtime, cluster) {
   let applying = false;
   // Node-RED saves what it applies, in the turn of the event loop in which it is asked to. Any save
   // after that one, also while the nodes are still being started, is somebody's deploy.
@@ -23,9 +25,9 @@ function createApplier(runtime) {
    */
   async function apply(job) {
     const flows = await parseFlows(job.flows ?? []);
-    const missingTypes = findMissingTypes(runtime, flows);
     // Node-RED would stop what changed and start nothing; what runs is better left running.
-    if (missingTypes.length > 0) return { missingTypes };
+    const missing = [...findMissingTypes(runtime, flows), ...await cluster.lackingModules(modulesOf(flows))];
+    if (missing.length > 0) return { missingTypes: missing };
     const credentials = /** @type {import('./types').Credentials} */ (JSON.parse(job.credentials ?? '{}'));
     markChangedCredentials(runtime, flows, credentials);
     const state = job.state ?? 'start';

@@ -4,6 +4,7 @@
 
 const path = require('node:path');
 
+const { findNpm } = require('./packages/npm.js');
 const { remember } = require('./process-wide.js');
 const { describeBlock } = require('./settings-block.js');
 
@@ -28,7 +29,9 @@ function openInstance(settings, runtime) {
   const options = {
     settings: describeBlock(settings.valkey),
     credentialSecret: settings.credentialSecret ?? null,
-    directory: path.join(settings.userDir ?? '.', OWN_DIRECTORY),
+    directory: path.resolve(settings.userDir ?? '.', OWN_DIRECTORY),
+    userDirectory: path.resolve(settings.userDir ?? '.'),
+    npm: findNpm(settings),
     nodeRed: runtime.version(),
     node: process.version,
   };

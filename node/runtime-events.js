@@ -5,6 +5,7 @@
 /**
  * @typedef {object} Standstill
  * @property {string[]} missingTypes node types that are not installed
+ * @property {string[]} missingModules modules of Function nodes that are not installed
  * @property {string | null} error why the flows do not run, unless types are missing or they were stopped
  */
 
@@ -15,15 +16,15 @@
 function standstill(event) {
   if (event.id !== 'runtime-state' || !event.payload) return null;
   const { error, state, types, modules } = event.payload;
-  if (error === 'missing-types') return { missingTypes: types ?? [], error: null };
+  if (error === 'missing-types') return { missingTypes: types ?? [], missingModules: [], error: null };
   if (error === 'missing-modules') {
     const names = /** @type {{module: string}[]} */ (modules ?? []).map((module) => module.module);
-    return { missingTypes: [], error: `modules used by Function nodes are missing: ${names.join(', ')}` };
+    return { missingTypes: [], missingModules: names, error: `modules used by Function nodes are missing: ${names.join(', ')}` };
   }
   // Node-RED goes on without the credentials then.
   if (error === 'credentials_load_failed') return null;
-  if (error && error !== 'safe-mode') return { missingTypes: [], error };
-  return state === 'stop' || state === 'safe' ? { missingTypes: [], error: null } : null;
+  if (error && error !== 'safe-mode') return { missingTypes: [], missingModules: [], error };
+  return state === 'stop' || state === 'safe' ? { missingTypes: [], missingModules: [], error: null } : null;
 }
 
 /**
@@ -38,7 +39,7 @@ function whenBooted(events) {
       events.off('runtime-event', onEvent);
       resolve(outcome);
     };
-    const onStarted = () => finish({ missingTypes: [], error: null });
+    const onStarted = () => finish({ missingTypes: [], missingModules: [], error: null });
     /** @param {import('./types').RuntimeEvent} event */
     const onEvent = (event) => {
       const outcome = standstill(event);
@@ -57,7 +58,7 @@ function whenBooted(events) {
  */
 function watchDeploy(events) {
   /** @type {Standstill} */
-  let outcome = { missingTypes: [], error: null };
+  let outcome = { missingTypes: [], missingModules: [], error: null };
   /** @type {() => void} */
   let finish;
   const finished = new Promise((resolve) => {

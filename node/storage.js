@@ -10,6 +10,10 @@ const { createApplier } = require('./apply.js');
 const { createFollowing } = require('./follow.js');
 const { openInstance, startOrExit } = require('./instance.js');
 const { findLocalFiles } = require('./local-files.js');
+const { followPackages } = require('./packages/follow.js');
+const { waitForModules } = require('./packages/modules.js');
+const { tellPalette, watchPalette } = require('./packages/palette.js');
+const { prepareRestart } = require('./packages/restart.js');
 const { whenBooted } = require('./runtime-events.js');
 const { leaveOnShutdown } = require('./shutdown.js');
 const { createWorker } = require('./worker.js');
@@ -41,12 +45,18 @@ async function init(settings, runtime) {
   const secrets = await secretsOnDisk();
   /** @type {import('./types').Start} */
   const start = JSON.parse(await startOrExit(log, () => cluster.start(secrets)));
-  const applier = createApplier(runtime);
+  const applier = createApplier(runtime, cluster);
+  const restart = prepareRestart(runtime);
   const following = createFollowing(cluster, log);
   instance = role === 'admin'
     ? createAdmin(runtime, cluster, files, start, applier, following)
     : createWorker(runtime, cluster, files, start, applier);
-  followOnceBooted(runtime, following).catch((error) => log.error(`[cluster] this instance no longer follows the cluster: ${error.stack}`));
+  if (role === 'admin') {
+    watchPalette(runtime, cluster);
+  } else {
+    waitForModules(runtime, cluster);
+  }
+  followOnceBooted(runtime, following, restart).catch((error) => log.error(`[cluster] this instance no longer follows the cluster: ${error.stack}`));
 }
 
 /** @returns {Promise<string[]>} a secret that Node-RED generated before it joined the cluster */
@@ -61,10 +71,11 @@ async function secretsOnDisk() {
  *
  * @param {import('./types').Runtime} runtime
  * @param {ReturnType<typeof createFollowing>} following
+ * @param {() => Promise<void>} restart
  */
-async function followOnceBooted(runtime, following) {
+async function followOnceBooted(runtime, following, restart) {
   const { events, log } = runtime;
-  const { missingTypes, error } = await whenBooted(events);
+  const { missingTypes, missingModules, error } = await whenBooted(events);
   if (error) log.error(`[cluster] the flows of the start do not run: ${error}`);
   if (missingTypes.length > 0) {
     // Node-RED starts them by itself once their types are there.
@@ -73,7 +84,16 @@ async function followOnceBooted(runtime, following) {
   if ('seed' in instance) {
     await instance.seed().catch((failure) => log.error(`[cluster] ${failure.message}`));
   }
-  cluster.booted(missingTypes);
+  if (role === 'admin') {
+    tellPalette(runtime, cluster);
+    cluster.booted(missingTypes);
+  } else if (missingModules.length > 0) {
+    cluster.stalled(missingModules);
+  } else {
+    cluster.booted(missingTypes);
+  }
+  const packages = followPackages(runtime, cluster, restart);
+  packages.catch((failure) => log.error(`[cluster] this instance no longer follows packages: ${failure.stack}`));
   events.on('type-registered', () => cluster.forgive());
   await following.follow(instance.perform);
 }

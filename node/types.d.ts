@@ -30,7 +30,15 @@ export interface Runtime {
   events: NodeJS.EventEmitter;
   settings: Settings;
   storage: { projects?: Projects };
+  hooks: { add(hook: string, callback: (event: any) => unknown): void };
+  /** An Express application. */
+  nodeApp: {
+    use(handler: (request: unknown, response: import('node:http').ServerResponse, next: () => void) => void): void;
+  };
+  server?: import('node:http').Server;
   nodes: {
+    getNodeList(): NodeSet[];
+    enableNode(id: string): Promise<unknown>;
     getType(type: string): unknown;
     getCredentials(id: string): Record<string, unknown> | undefined;
     closeContextsPlugin(): Promise<void>;
@@ -51,6 +59,30 @@ export interface Runtime {
   };
   isStarted(): boolean;
   version(): string;
+}
+
+/** A file of a module with its node types, as Node-RED lists it. */
+export interface NodeSet {
+  /** `<module>/<name>` */
+  id: string;
+  name: string;
+  module?: string;
+  enabled?: boolean;
+  types?: string[];
+  err?: unknown;
+}
+
+/** A module that Node-RED has loaded. */
+export interface ModuleInfo {
+  version: string;
+  nodes: NodeSet[];
+  plugins?: unknown[];
+}
+
+/** What this package uses of `@node-red/registry`. */
+export interface Registry {
+  getModuleInfo(name: string): ModuleInfo | null;
+  addModule(name: string): Promise<ModuleInfo>;
 }
 
 export interface LogMessage {
@@ -125,6 +157,15 @@ export interface NativeCluster {
   nextJob(): Promise<Job | null>;
   done(outcome: string): Promise<void>;
   forgive(): void;
+  stalled(missingModules: string[]): void;
+  /** JSON of what Node-RED has to know of packages when it loads its palette. */
+  packagesAtStart(): string;
+  /** Resolves to JSON. */
+  nextPackagesJob(): Promise<string | null>;
+  packagesJobDone(outcome: string): void;
+  packagesChanged(): void;
+  palette(palette: string): void;
+  lackingModules(names: string[]): Promise<string[]>;
   publish(flows: Buffer[], deploy: string): Promise<string>;
   publishState(state: string): Promise<void>;
   isNews(hash: string, credentials: string): Promise<boolean>;

@@ -2,6 +2,7 @@
 
 /** A worker's storage: runs what the cluster has, writes nothing that is shared. */
 
+const { adjustPalette } = require('./packages/at-start.js');
 const { parseFlows } = require('./slices.js');
 
 /** Settings that the cluster decides; a worker's own copy of them would be stale at its next start. */
@@ -39,6 +40,7 @@ function createWorker(runtime, cluster, files, start, applier) {
       const settings = await files.getSettings();
       if (start.generatedSecret !== null) settings._credentialSecret = start.generatedSecret;
       if (start.state === 'stop') settings.runtimeFlowState = 'stop';
+      adjustPalette(settings, JSON.parse(cluster.packagesAtStart()));
       return settings;
     },
     /** @param {Record<string, unknown>} settings */

@@ -10,6 +10,7 @@ use node_red_cluster_core::config::{self, Role, Secret};
 use node_red_cluster_core::error::{Code, Error};
 use node_red_cluster_core::flows::revision::{DeployType, RunState};
 use node_red_cluster_core::flows::{Deploy, Done, Job, Patience};
+use node_red_cluster_core::packages::npm::Npm;
 
 use crate::logging;
 use crate::promise::{guarded, promise};
@@ -48,6 +49,8 @@ pub fn open_cluster(
             config: parsed.config,
             credential_secret: configured(request.credential_secret)?,
             directory: request.directory,
+            user_directory: request.user_directory,
+            npm: Npm::new(request.npm.node, request.npm.cli),
             node_red: request.node_red,
             node: request.node,
         })?;

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `cluster`: the handle on the cluster that `node/storage.js` holds
+//! - `packages`: the packages of the cluster, on the same handle
 //! - `context`: the handle on a context store that `node/context.js` holds
 //! - `election`: the handle on the elections of this process that `node/leader/elections.js` holds
 //! - `cli`: the command line, which runs in a Node.js process so that one artefact ships
@@ -17,6 +18,7 @@ mod cluster;
 mod context;
 mod election;
 mod logging;
+mod packages;
 mod promise;
 mod runtime;
 mod wire;

@@ -44,6 +44,8 @@ pub enum Code {
     NotFound,
     /// A file of this instance could not be read or written.
     LocalFile,
+    /// Packages could not be installed.
+    PackagesFailed,
     /// The cluster connection of this process is closed.
     Closed,
     /// A fault of this program.
@@ -73,6 +75,7 @@ impl Code {
             Code::InvalidRequest => "NRC_INVALID_REQUEST",
             Code::NotFound => "NRC_NOT_FOUND",
             Code::LocalFile => "NRC_LOCAL_FILE",
+            Code::PackagesFailed => "NRC_PACKAGES_FAILED",
             Code::Closed => "NRC_CLOSED",
             Code::Internal => "NRC_INTERNAL",
         }

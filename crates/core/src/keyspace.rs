@@ -11,6 +11,7 @@ use crate::config::{Config, Role};
 pub struct Keyspace {
     prefix: String,
     update_channel: String,
+    package_channel: String,
 }
 
 impl Keyspace {
@@ -19,6 +20,7 @@ impl Keyspace {
         Self {
             prefix: config.key_prefix.clone(),
             update_channel: config.update_channel.clone(),
+            package_channel: config.package_channel.clone(),
         }
     }
 
@@ -27,6 +29,7 @@ impl Keyspace {
         Self {
             prefix: prefix.to_owned(),
             update_channel: format!("{prefix}flows:updated"),
+            package_channel: format!("{prefix}packages:updated"),
         }
     }
 
@@ -93,6 +96,36 @@ impl Keyspace {
     /// The pattern that finds library entries written before there was an index.
     pub fn library_pattern(&self) -> String {
         format!("{}library:*", escape_glob(&self.prefix))
+    }
+
+    /// String: the packages of the admin, a JSON object of name to exact version. For people.
+    pub fn packages(&self) -> String {
+        self.key("packages")
+    }
+
+    /// Hash: the head of the packages, that is which revision of them is the newest.
+    pub fn packages_revision(&self) -> String {
+        self.key("packages-revision")
+    }
+
+    /// Hash: what workers go by: the list, the lock file, the tarballs that they need.
+    pub fn packages_content(&self) -> String {
+        self.key("packages-content")
+    }
+
+    /// Hash: SHA-512 to tarball.
+    pub fn packages_tarballs(&self) -> String {
+        self.key("packages-tarballs")
+    }
+
+    /// String: the node types of each package, a JSON object.
+    pub fn packages_types(&self) -> String {
+        self.key("packages-types")
+    }
+
+    /// String with a TTL: the worker that may restart at present, JSON.
+    pub fn restart_permit(&self) -> String {
+        self.key("restart-permit")
     }
 
     /// String with a TTL: the presence record of one instance, JSON.
@@ -173,6 +206,12 @@ impl Keyspace {
     /// Channel: a message for each new revision or run state.
     pub fn update_channel(&self) -> &str {
         &self.update_channel
+    }
+
+    /// Channel: a message for each new revision of the packages, for what a worker has to tell about them,
+    /// and for each restart that is over.
+    pub fn package_channel(&self) -> &str {
+        &self.package_channel
     }
 
     fn key(&self, name: &str) -> String {
@@ -286,6 +325,7 @@ mod tests {
         Keyspace {
             prefix: "app:".to_owned(),
             update_channel: String::new(),
+            package_channel: String::new(),
         }
     }
 

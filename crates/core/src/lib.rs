@@ -12,6 +12,7 @@
 //! - [`flows`]: revisions, deploys and followers
 //! - [`documents`]: settings, sessions, library
 //! - [`members`]: who is there, and what each is doing
+//! - [`packages`]: palette packages of the admin on every worker
 
 pub mod cluster;
 pub mod codec;
@@ -26,6 +27,8 @@ pub mod flows;
 mod host;
 pub mod keyspace;
 pub mod members;
+mod object;
+pub mod packages;
 
 use error::{Code, Error, Result};
 

@@ -3,6 +3,7 @@
 
 mod election;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use napi::bindgen_prelude::Buffer;
@@ -14,6 +15,7 @@ use node_red_cluster_core::documents::library::{Entry, Item};
 use node_red_cluster_core::error::{Code, Error};
 use node_red_cluster_core::flows::revision::{DeployType, RunState};
 use node_red_cluster_core::flows::{Credentials, Job};
+use node_red_cluster_core::packages::AtStart;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -30,8 +32,43 @@ pub(crate) struct OpenRequest {
     /// `credentialSecret` of settings.js: a text, false, or null.
     pub(crate) credential_secret: Value,
     pub(crate) directory: PathBuf,
+    pub(crate) user_directory: PathBuf,
+    pub(crate) npm: GivenNpm,
     pub(crate) node_red: String,
     pub(crate) node: String,
+}
+
+/// How npm is run, as JSON.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GivenNpm {
+    /// Node.js.
+    pub(crate) node: PathBuf,
+    /// `npm-cli.js`; null: the program `npm` of the PATH.
+    pub(crate) cli: Option<PathBuf>,
+}
+
+/// What `packagesAtStart` gives, as JSON.
+#[derive(Serialize)]
+pub(crate) struct DescribedAtStart {
+    disable: BTreeSet<String>,
+    enable: BTreeSet<String>,
+    forget: BTreeSet<String>,
+}
+
+impl From<AtStart> for DescribedAtStart {
+    fn from(at_start: AtStart) -> Self {
+        let AtStart {
+            disable,
+            enable,
+            forget,
+        } = at_start;
+        Self {
+            disable,
+            enable,
+            forget,
+        }
+    }
 }
 
 /// What `openContext` takes, as JSON.

@@ -1,8 +1,10 @@
 //! The facade: one instance's part in the cluster, from settings.js to the last farewell.
 //!
+//! - `packages`: what operators see of packages, and who hears of it
 //! - [`start`]: waiting for the store, agreeing on the secret, finding the flows
 //! - [`shared`]: documents that are saved even if the store is away at first
 
+mod packages;
 mod shared;
 mod start;
 
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
+use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
 use crate::connection::{self, Connection, Message};
@@ -25,6 +28,8 @@ use crate::flows::store::RevisionStore;
 use crate::flows::{Boot, Credentials, Deploy, Done, Flows, Job, Patience, Source};
 use crate::keyspace::Keyspace;
 use crate::members::{self, Heartbeat, Identity};
+use crate::packages::npm::Npm;
+use crate::packages::{self as core_packages, Packages};
 
 use shared::{Document, SharedDocument};
 pub use start::Start;
@@ -41,6 +46,10 @@ pub struct Options {
     pub credential_secret: Configured,
     /// Where this instance keeps what it needs to start without the store.
     pub directory: PathBuf,
+    /// Node-RED's user directory.
+    pub user_directory: PathBuf,
+    /// How npm is run.
+    pub npm: Npm,
     /// Version of Node-RED.
     pub node_red: String,
     /// Version of Node.js.
@@ -58,11 +67,16 @@ struct Inner {
     config: Config,
     connection: Connection,
     flows: Flows,
+    packages: Packages,
     secrets: Arc<SecretKeeper>,
     documents: Documents,
     settings: SharedDocument,
     sessions: SharedDocument,
     heartbeat: Mutex<Option<Heartbeat>>,
+    /// The id under which this instance is present.
+    id: watch::Receiver<Option<String>>,
+    /// Rung once the flows run.
+    came_back: Arc<Notify>,
     boot: Mutex<Option<Arc<Boot>>>,
     /// Held from the start on, so that the first election of this instance can be decided at once.
     _memory: Arc<MemoryWatch>,
@@ -78,6 +92,8 @@ impl Cluster {
             config,
             credential_secret,
             directory,
+            user_directory,
+            npm,
             node_red,
             node,
         } = options;
@@ -85,6 +101,7 @@ impl Cluster {
         let connection = connection::shared(&config.connection, config.timeout, &name)?;
         let keyspace = Keyspace::new(&config);
         let identity = Identity::of_this_process(config.role, &node_red, &node);
+        let instance = format!("{}:{}", identity.host, identity.pid);
         let secrets = Arc::new(SecretKeeper::new(
             connection.clone(),
             keyspace.clone(),
@@ -96,7 +113,7 @@ impl Cluster {
             LastGood::new(&directory, keyspace.prefix()),
             Arc::clone(&secrets),
             config.role,
-            format!("{}:{}", identity.host, identity.pid),
+            instance.clone(),
         );
         let documents = Documents::new(
             connection.clone(),
@@ -111,6 +128,20 @@ impl Cluster {
             identity,
             members::Status::default(),
         );
+        let packages = Packages::new(
+            core_packages::Options {
+                config: config.packages,
+                role: config.role,
+                instance,
+                user_directory,
+                folder: directory.join("packages"),
+                npm,
+                compression: config.compression,
+            },
+            &connection,
+            &keyspace,
+            heartbeat.id(),
+        );
         let shared =
             |document| SharedDocument::new(document, documents.clone(), connection.clone());
         let cluster = Self {
@@ -121,13 +152,17 @@ impl Cluster {
                 config,
                 connection,
                 flows,
+                packages,
                 secrets,
                 documents,
+                id: heartbeat.id(),
+                came_back: Arc::default(),
                 heartbeat: Mutex::new(Some(heartbeat)),
                 boot: Mutex::default(),
             }),
         };
         cluster.listen(&keyspace)?;
+        cluster.listen_for_packages(&keyspace)?;
         Ok(cluster)
     }
 
@@ -171,8 +206,10 @@ impl Cluster {
             };
             status.state = members::State::Waiting;
         });
+        let runs = missing_types.is_empty();
         self.inner.flows.booted(missing_types);
         self.show_flows();
+        self.packages_booted(runs);
     }
 
     /// See [`Flows::next_job`].
@@ -191,7 +228,13 @@ impl Cluster {
         self.inner.flows.done(job, done).await
     }
 
-    /// A node type was registered.
+    /// Node-RED did not start the flows of its start, because these modules of Function nodes are missing.
+    pub fn stalled(&self, missing_modules: Vec<String>) {
+        self.booted(missing_modules);
+        self.inner.flows.stalled();
+    }
+
+    /// A node type was registered, or a module installed.
     pub fn forgive(&self) {
         self.inner.flows.forgive();
     }
@@ -310,6 +353,7 @@ impl Cluster {
     /// Leaves the cluster: what is pending is saved, the presence removed, the links closed.
     pub async fn close(&self) {
         self.inner.flows.close();
+        self.inner.packages.close();
         self.inner.settings.flush().await;
         self.inner.sessions.flush().await;
         let heartbeat = lock(&self.inner.heartbeat).take();

@@ -9,8 +9,10 @@ use serde_json::Value;
 use super::{Cluster, lock};
 use crate::config::{Role, Secret};
 use crate::error::{Code, Error, Result};
+use crate::flows::last_good::Kept;
 use crate::flows::revision::RunState;
 use crate::flows::{Boot, Source};
+use crate::packages::Choice;
 
 /// How long an instance waits for the store before it says so again, and a worker before it starts from
 /// its disk.
@@ -43,6 +45,7 @@ impl Cluster {
     /// pass are waited out.
     pub async fn start(&self, candidates: Vec<Secret>) -> Result<Start> {
         let boot = self.find_flows(candidates).await?;
+        let boot = self.prepare_packages(boot).await?;
         let start = Start {
             source: match boot.source {
                 Source::Store => "store",
@@ -64,6 +67,7 @@ impl Cluster {
         };
         self.inner.flows.begin(&boot).await?;
         *lock(&self.inner.boot) = Some(Arc::new(boot));
+        tokio::spawn(self.inner.packages.clone().run());
         Ok(start)
     }
 
@@ -94,6 +98,42 @@ impl Cluster {
             );
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Packages come before the flows that need them. Where they cannot be had, a worker may have to start with
+    /// the last flows that ran here.
+    async fn prepare_packages(&self, boot: Boot) -> Result<Boot> {
+        let packages = &self.inner.packages;
+        if self.inner.config.role == Role::Admin {
+            packages.prepare_admin().await?;
+        } else {
+            let of_store = boot.source == Source::Store;
+            let last_good = if of_store {
+                self.inner.flows.kept().await
+            } else {
+                None
+            };
+            let other = |kept: &Kept| {
+                boot.head
+                    .as_ref()
+                    .is_none_or(|head| head.revision.id != kept.head.revision.id)
+            };
+            let last_good = last_good.filter(other);
+            let newest = boot
+                .content
+                .as_ref()
+                .map_or("[]", |content| content.flows.as_str());
+            let kept = last_good.as_ref().map(|kept| kept.content.flows.as_str());
+            let choice = packages.prepare_worker(newest, kept).await?;
+            if let (Choice::LastGood, Some(kept)) = (choice, last_good) {
+                return Ok(Boot {
+                    source: Source::Disk,
+                    head: Some(kept.head),
+                    content: Some(kept.content),
+                });
+            }
+        }
+        Ok(boot)
     }
 
     async fn find_flows_in_store(&self, candidates: Vec<Secret>) -> Result<Boot> {

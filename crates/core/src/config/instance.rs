@@ -27,8 +27,8 @@ pub struct Config {
     pub package_channel: String,
     /// Channel of forwarded debug messages.
     pub debug_channel: String,
-    /// Whether the admin publishes its palette packages and workers install them.
-    pub sync_packages: bool,
+    /// Palette packages and modules of Function nodes.
+    pub packages: PackagesConfig,
     /// Whether large values are stored compressed.
     pub compression: Compression,
     /// Lifetime of editor sessions, in whole seconds.
@@ -81,4 +81,44 @@ pub struct Monitoring {
     /// Time after a heartbeat at which the instance counts as gone. Longer than
     /// `heartbeat_interval`.
     pub heartbeat_ttl: Duration,
+}
+
+/// How an instance publishes or follows packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackagesConfig {
+    /// Whether an admin publishes its packages, whether a worker installs them.
+    pub sync: bool,
+    /// Where tarballs come from.
+    pub source: PackageSource,
+    /// What a worker does when a change needs a restart.
+    pub restart: RestartPolicy,
+    /// Whether install scripts of packages run.
+    pub scripts: InstallScripts,
+}
+
+/// Where the tarballs of packages come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PackageSource {
+    /// From the registry that npm is configured for.
+    Registry,
+    /// From the store: an admin packs them there, workers need no registry.
+    Store,
+}
+
+/// What a worker does when a change of packages needs a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// It ends with 0, one worker after the other, and whoever runs it starts it again.
+    Exit,
+    /// It says so and waits for the operator.
+    Manual,
+}
+
+/// Whether install scripts of packages run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallScripts {
+    /// As npm does by default.
+    Run,
+    /// npm's `--ignore-scripts`.
+    Ignore,
 }

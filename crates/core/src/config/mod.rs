@@ -13,7 +13,7 @@
 //! # Layout
 //!
 //! Values, in the order in which they contain each other:
-//! - `instance`: [`Config`], [`Role`], [`Monitoring`], [`Compression`]
+//! - `instance`: [`Config`], [`Role`], [`Monitoring`], [`Compression`], [`PackagesConfig`]
 //! - `context`: [`ContextConfig`] in it, [`ContextSettings`] beside it
 //! - `election`: [`ElectionSettings`], [`LockConfig`], which stand beside it too
 //! - `connection`: [`ConnectionConfig`], [`Topology`] and the addresses in it
@@ -25,7 +25,8 @@
 //! - `options`: the table of all options; `nearest`: the right name of a misspelt one
 //! - `read`: [`parse`], [`parse_connection`], [`parse_context`], [`parse_election`] and [`parse_lock`],
 //!   on top of
-//!   - `instance`, `connection`: the two halves of a block; `tls`, `address`: parts of the latter
+//!   - `instance`, `connection`: the two halves of a block; `packages`: part of the first, `tls`, `address`: of
+//!     the second
 //!   - `context`: options of the context store, from a block and what is laid over it
 //!   - `election`: the same for leader nodes, and the lock that one of them names
 //!   - `layers`: options of one block laid over those of another
@@ -48,7 +49,10 @@ pub use connection::{ConnectionConfig, Endpoint, Family, HostPort, SentinelConfi
 pub use context::{ContextConfig, ContextSettings, NearCache, OfflineReads, ParsedContext};
 pub use election::{DEFAULT_LOCK_KEY, ElectionSettings, LockConfig, ParsedElection, Standing};
 pub use error::ConfigError;
-pub use instance::{Compression, Config, Monitoring, Parsed, Role};
+pub use instance::{
+    Compression, Config, InstallScripts, Monitoring, PackageSource, PackagesConfig, Parsed,
+    RestartPolicy, Role,
+};
 pub use options::{
     ADDRESS_OPTIONS, KnownOption, MONITORING_OPTIONS, NEAR_CACHE_OPTIONS, OPTIONS, Purpose,
     TLS_OPTIONS,

@@ -80,6 +80,21 @@ pub const OPTIONS: &[KnownOption] = &[
         "whether workers follow the admin's palette packages",
     ),
     instance(
+        "packageSource",
+        "'registry' | 'store'",
+        "where workers get packages from; an admin with 'store' packs them for workers without a registry",
+    ),
+    instance(
+        "restartPolicy",
+        "'exit' | 'manual'",
+        "what a worker does when packages need a restart",
+    ),
+    instance(
+        "ignoreScripts",
+        "boolean",
+        "whether packages are installed without running their install scripts",
+    ),
+    instance(
         "enableCompression",
         "boolean",
         "whether stored values over 1 KB are compressed",

@@ -6,8 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use super::object::{Object, same};
 use crate::error::Result;
+use crate::object::{Object, same};
 
 /// Merges what the saver has (`mine`) with what is stored (`theirs`); `base` is what the saver had last
 /// read or saved. Values of the keys in `by_entry` are objects that are themselves merged entry by entry.

@@ -4,7 +4,6 @@
 //! Here a save is a three-way merge under compare-and-set: what the saver changed is written, what others
 //! changed meanwhile is kept. Values of other programs are read as they are found, within a size limit.
 //!
-//! - `object`: a JSON object whose values keep their very text
 //! - `merge`: the three-way merge, pure
 //! - `replace`: read, merge, compare and set, again if somebody was quicker
 //! - `settings`, `sessions`: the two merged documents
@@ -12,7 +11,6 @@
 
 pub mod library;
 mod merge;
-mod object;
 mod replace;
 mod sessions;
 mod settings;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::object::Object;
 use super::{Documents, decoded};
 use crate::connection::{Lane, Repeat, Request};
 use crate::error::{Code, Error, Result};
+use crate::object::Object;
 
 const COMPARE_AND_SET: &str = include_str!("../scripts/compare_and_set.lua");
 

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::merge::merge;
-use super::object::Object;
 use super::settings::given;
 use super::{Documents, decoded};
 use crate::error::{Code, Result};
+use crate::object::Object;
 
 /// The one property of a session that matters here: when it ends, in ms since 1970.
 #[derive(Deserialize)]

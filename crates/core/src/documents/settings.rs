@@ -1,9 +1,9 @@
 //! Node-RED's stored settings: one JSON object of sections (`nodes`, `users`, `projects`, `modules`, ...).
 
 use super::merge::merge;
-use super::object::Object;
 use super::{Documents, decoded};
 use crate::error::{Code, Error, Result};
+use crate::object::Object;
 
 /// Sections in which two admins may each change an entry of their own: a user's settings, a module.
 const BY_ENTRY: &[&str] = &["users", "nodes"];

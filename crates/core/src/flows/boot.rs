@@ -210,6 +210,12 @@ impl Flows {
         Ok(())
     }
 
+    /// The flows of the start stand still, and Node-RED will not start them by itself: once what they lack is
+    /// there they are applied.
+    pub fn stalled(&self) {
+        self.inner.stalled.store(true, Ordering::Release);
+    }
+
     /// Node-RED's start is over: what it began with runs, unless node types are missing. Called again
     /// without any when they were registered.
     pub fn booted(&self, missing_types: Vec<String>) {

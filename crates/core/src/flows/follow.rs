@@ -203,6 +203,7 @@ impl Flows {
                 let content = Arc::clone(&apply.content);
                 let archive = crate::blocking(move || content.archive()).await?;
                 self.inner.needs_full.store(false, Ordering::Release);
+                self.inner.stalled.store(false, Ordering::Release);
                 self.inner.followed.fetch_add(1, Ordering::AcqRel);
                 lock(&self.inner.follower).applied(Outcome::Applied, Instant::now());
                 tracing::info!("revision {} runs", apply.head.revision.label());
@@ -257,9 +258,14 @@ impl Flows {
         Ok(())
     }
 
-    /// A node type was registered: a revision that was refused may be applied now.
+    /// A node type was registered, or a module installed: a revision that was refused may be applied now.
     pub fn forgive(&self) {
-        lock(&self.inner.follower).forgive();
+        let mut follower = lock(&self.inner.follower);
+        follower.forgive();
+        if self.inner.stalled.load(Ordering::Acquire) {
+            follower.runs_nothing();
+        }
+        drop(follower);
         self.wake();
     }
 

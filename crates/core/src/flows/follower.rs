@@ -93,6 +93,11 @@ impl Follower {
         self.behind_since = None;
     }
 
+    /// What this instance began with does not run.
+    pub(super) fn runs_nothing(&mut self) {
+        self.running = None;
+    }
+
     /// The run state changed here, by this instance's own editor or on the cluster's behalf.
     pub(super) fn set_state(&mut self, state: RunState) {
         self.state = state;

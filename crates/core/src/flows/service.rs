@@ -50,6 +50,8 @@ pub(super) struct Inner {
     pub(super) turn: tokio::sync::Mutex<()>,
     /// An apply failed or node types were missing: the next apply restarts everything.
     pub(super) needs_full: AtomicBool,
+    /// The flows of the start stand still, until what they lack was installed.
+    pub(super) stalled: AtomicBool,
     /// The id of the revision that is being applied.
     pub(super) applying: Mutex<Option<String>>,
     /// Counts revisions of others that were applied here, so that a deploy that was made before is not
@@ -94,6 +96,7 @@ impl Flows {
                 secrets,
                 turn: tokio::sync::Mutex::default(),
                 needs_full: AtomicBool::new(false),
+                stalled: AtomicBool::new(false),
                 applying: Mutex::default(),
                 followed: AtomicU64::new(0),
                 beyond_repair: Mutex::default(),

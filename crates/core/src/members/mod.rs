@@ -20,4 +20,4 @@ pub use heartbeat::Heartbeat;
 pub use identity::Identity;
 pub use listing::list;
 pub use presence::{Presence, Publication};
-pub use record::{Failure, Record, Revisions, Source, State, Status};
+pub use record::{Failure, Packages, PackagesState, Record, Revisions, Source, State, Status};

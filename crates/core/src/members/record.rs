@@ -44,6 +44,9 @@ pub struct Status {
     /// The locks that it leads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leads: Vec<String>,
+    /// How it stands with the packages of the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Packages>,
     /// Its context stores, as they were at the last heartbeat.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<Counts>,
@@ -94,6 +97,45 @@ pub struct Revisions {
     pub missing_types: Vec<String>,
 }
 
+/// How an instance stands with the packages of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Packages {
+    /// What it does about them.
+    pub state: PackagesState,
+    /// Number of the newest revision of the packages that it knows of.
+    pub wanted: Option<u64>,
+    /// Number of the revision that it runs.
+    pub running: Option<u64>,
+    /// Why it does not run the wanted one.
+    pub error: Option<Failure>,
+    /// What is otherwise than on the admin, and why: packages of the instance's owner, modules that Node-RED
+    /// does not load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What an instance does about packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackagesState {
+    /// It neither publishes nor follows.
+    Off,
+    /// There is nothing to follow yet.
+    #[default]
+    Waiting,
+    /// npm is at work.
+    Installing,
+    /// It has what the admin has.
+    Current,
+    /// It has it from its next start on.
+    RestartRequired,
+    /// It ends in order to be started again.
+    Restarting,
+    /// It could not be done and is tried again.
+    Failed,
+}
+
 /// An error in a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -132,10 +174,17 @@ mod tests {
                     missing_types: vec!["a".into()],
                 },
                 leads: vec!["nodered:leader".into()],
+                packages: Some(Packages {
+                    state: PackagesState::RestartRequired,
+                    wanted: Some(3),
+                    running: Some(2),
+                    error: None,
+                    notes: vec!["n".into()],
+                }),
                 context: Vec::new(),
             },
         };
-        let json = r#"{"id":"host-1","instance":"4b5c","role":"worker","host":"host","pid":7,"started":"2026-01-31T12:00:00.000Z","version":"0.1.0","nodeRed":"4.1.0","node":"22.1.0","state":"running","source":"store","revision":{"wanted":12,"running":11,"error":{"code":"NRC_X","message":"m"},"missingTypes":["a"]},"leads":["nodered:leader"]}"#;
+        let json = r#"{"id":"host-1","instance":"4b5c","role":"worker","host":"host","pid":7,"started":"2026-01-31T12:00:00.000Z","version":"0.1.0","nodeRed":"4.1.0","node":"22.1.0","state":"running","source":"store","revision":{"wanted":12,"running":11,"error":{"code":"NRC_X","message":"m"},"missingTypes":["a"]},"leads":["nodered:leader"],"packages":{"state":"restart-required","wanted":3,"running":2,"error":null,"notes":["n"]}}"#;
         assert_eq!(serde_json::to_string(&record).unwrap(), json);
         assert_eq!(serde_json::from_str::<Record>(json).unwrap(), record);
     }
@@ -147,7 +196,7 @@ mod tests {
             status,
             r#"{"state":"starting","source":"none","revision":{"wanted":null,"running":null,"error":null,"missingTypes":[]}}"#
         );
-        let later = status.replacen('{', r#"{"packages":["a"],"#, 1);
+        let later = status.replacen('{', r#"{"later":["a"],"#, 1);
         assert_eq!(
             serde_json::from_str::<Status>(&later).unwrap(),
             Status::default()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::context::read_context;
 use super::election::read_admin_may_lead;
+use super::packages::read_packages;
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::MONITORING_OPTIONS;
@@ -53,7 +54,7 @@ pub(super) fn read_instance(
         update_channel,
         package_channel,
         debug_channel,
-        sync_packages: source.boolean("syncPackages")?.unwrap_or(true),
+        packages: read_packages(source)?,
         compression: read_compression(source)?.unwrap_or(Compression::Off),
         session_ttl: session_ttl.map_or(DEFAULT_SESSION_TTL, |seconds| {
             Duration::from_secs(seconds.unsigned_abs())

@@ -7,6 +7,7 @@ mod election;
 mod environment;
 mod instance;
 mod layers;
+mod packages;
 mod source;
 mod tls;
 mod url;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::documents::object::{Object, quoted};
 use crate::error::{Code, Error, Result};
+use crate::object::{Object, quoted};
 
 /// An entry that was read.
 #[derive(Debug, PartialEq, Eq)]

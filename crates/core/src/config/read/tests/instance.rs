@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{environment, good, parse, refused, warned};
-use crate::config::{Compression, Monitoring, Role};
+use crate::config::{
+    Compression, InstallScripts, Monitoring, PackageSource, PackagesConfig, RestartPolicy, Role,
+};
 
 #[test]
 fn defaults_are_those_of_the_contract() {
@@ -15,7 +17,15 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.update_channel, "nodered:flows:updated");
     assert_eq!(config.package_channel, "nodered:packages:updated");
     assert_eq!(config.debug_channel, "nodered:debug");
-    assert!(config.sync_packages);
+    assert_eq!(
+        config.packages,
+        PackagesConfig {
+            sync: true,
+            source: PackageSource::Registry,
+            restart: RestartPolicy::Exit,
+            scripts: InstallScripts::Run,
+        }
+    );
     assert_eq!(config.compression, Compression::Off);
     assert_eq!(config.session_ttl, Duration::from_secs(86_400));
     assert_eq!(config.timeout, Duration::from_millis(5_000));
@@ -35,7 +45,7 @@ fn every_option_is_read() {
     let config = good(json!({
         "role": "worker", "keyPrefix": "plant", "updateChannel": "u", "packageChannel": "p",
         "debugChannel": "d", "syncPackages": false, "enableCompression": true, "sessionTTL": 60,
-        "timeout": 100,
+        "timeout": 100, "packageSource": "store", "restartPolicy": "manual", "ignoreScripts": true,
         "clusterMonitoring": {"enabled": false, "heartbeatInterval": 1000, "heartbeatTTL": 2000},
     }));
     assert_eq!(config.role, Role::Worker);
@@ -43,7 +53,15 @@ fn every_option_is_read() {
     assert_eq!(config.update_channel, "u");
     assert_eq!(config.package_channel, "p");
     assert_eq!(config.debug_channel, "d");
-    assert!(!config.sync_packages);
+    assert_eq!(
+        config.packages,
+        PackagesConfig {
+            sync: false,
+            source: PackageSource::Store,
+            restart: RestartPolicy::Manual,
+            scripts: InstallScripts::Ignore,
+        }
+    );
     assert_eq!(config.compression, Compression::On);
     assert_eq!(config.session_ttl, Duration::from_secs(60));
     assert_eq!(config.timeout, Duration::from_millis(100));
@@ -145,7 +163,7 @@ fn channels_are_checked_and_differ() {
 
 #[test]
 fn booleans_are_no_texts_or_numbers() {
-    for name in ["syncPackages", "enableCompression"] {
+    for name in ["syncPackages", "enableCompression", "ignoreScripts"] {
         refused(json!({name: "false"}), name, r#""false""#);
         refused(json!({name: 0}), name, "0");
         refused(json!({name: {}}), name, "an object");
@@ -212,4 +230,12 @@ fn monitoring_is_checked() {
         block(json!({"heartbeatTtl": 1})),
         &["clusterMonitoring.heartbeatTtl", "heartbeatTTL?"],
     );
+}
+
+#[test]
+fn a_word_that_an_option_of_packages_does_not_know_is_refused_with_those_it_knows() {
+    for (name, known) in [("packageSource", "'store'"), ("restartPolicy", "'manual'")] {
+        let error = refused(json!({"role": "worker", name: "yes"}), name, r#""yes""#);
+        assert!(error.remedy.contains(known), "{error}");
+    }
 }

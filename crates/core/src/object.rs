@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 
 /// A JSON object of raw values.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Object {
+pub(crate) struct Object {
     entries: Vec<(String, Box<RawValue>)>,
     positions: HashMap<String, usize>,
 }
@@ -22,17 +22,17 @@ impl Object {
     ///
     /// # Errors
     /// What is wrong with the text.
-    pub(super) fn parse(text: &str) -> std::result::Result<Self, serde_json::Error> {
+    pub(crate) fn parse(text: &str) -> std::result::Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&RawValue> {
+    pub(crate) fn get(&self, key: &str) -> Option<&RawValue> {
         self.positions
             .get(key)
             .map(|position| self.entries[*position].1.as_ref())
     }
 
-    pub(super) fn insert(&mut self, key: String, value: Box<RawValue>) {
+    pub(crate) fn insert(&mut self, key: String, value: Box<RawValue>) {
         if let Some(position) = self.positions.get(&key) {
             self.entries[*position].1 = value;
         } else {
@@ -41,18 +41,18 @@ impl Object {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.entries
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_ref()))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// The JSON text, without spaces between the entries.
-    pub(super) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = String::from("{");
         for (key, value) in self.iter() {
             if text.len() > 1 {
@@ -70,7 +70,7 @@ impl Object {
     ///
     /// # Errors
     /// `Internal`, which would be a fault of this module.
-    pub(super) fn to_raw(&self) -> Result<Box<RawValue>> {
+    pub(crate) fn to_raw(&self) -> Result<Box<RawValue>> {
         RawValue::from_string(self.to_text())
             .map_err(|error| Error::new(Code::Internal, error.to_string()))
     }
@@ -104,12 +104,12 @@ impl<'de> Deserialize<'de> for Object {
 }
 
 /// A JSON string.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
 /// Whether two values mean the same, also where they are written differently (spaces, key order).
-pub(super) fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
+pub(crate) fn same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
     let parsed = |value: &RawValue| serde_json::from_str::<Value>(value.get()).ok();
     match (one, other) {
         (Some(one), Some(other)) => {

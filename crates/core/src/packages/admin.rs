@@ -1,0 +1,520 @@
+//! An admin publishes its packages, and takes over those of the store that it lacks: its disk is not the truth.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::jobs::{Job, Module};
+use super::list::{LeftOut, Package, PackageList, is_set_id};
+use super::lock::Lock;
+use super::name::PackageName;
+use super::service::{Packages, State, lock};
+use super::snapshot::{self, Snapshot};
+use super::store::{Head, Newest, Published, Saved, Types};
+use super::tarball::Digest;
+use crate::config::PackageSource;
+use crate::error::{Code, Error, Result};
+
+/// The file that says which revision the user directory of this admin stands for.
+const RECORD: &str = "published.json";
+
+/// How often tarballs that are missing are put before it counts as a failure: others collect them meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// What only Node-RED knows of its palette.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Palette {
+    /// Ids of the node sets that are disabled.
+    pub disabled: BTreeSet<String>,
+    /// Node types by module.
+    pub types: BTreeMap<String, Vec<String>>,
+}
+
+/// The revision that the user directory stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    number: u64,
+    id: String,
+    packages: BTreeMap<PackageName, Package>,
+}
+
+/// What an admin has to change in its user directory to have what the store has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub(super) install: BTreeMap<PackageName, Package>,
+    pub(super) remove: BTreeSet<PackageName>,
+}
+
+impl Packages {
+    /// Before Node-RED loads its palette: installs what the store has and this admin's disk has lost. What
+    /// fails is tried again later; the admin starts without it.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub async fn prepare_admin(&self) -> Result<()> {
+        if !self.inner.options.config.sync {
+            tracing::info!("this admin does not publish its packages (syncPackages: false)");
+            self.set_status(|status| status.state = State::Off);
+            return Ok(());
+        }
+        self.sweep().await;
+        self.inner.admin.dirty.store(true, Ordering::Release);
+        match self.take_over().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Code::Closed => Err(error),
+            Err(error) => {
+                tracing::error!(
+                    "the packages of the cluster could not be brought back to this admin, trying again: {error}"
+                );
+                self.show_failure(&error);
+                Ok(())
+            }
+        }
+    }
+
+    /// npm changed the user directory.
+    pub fn changed(&self) {
+        self.inner.admin.dirty.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// The palette is like this now.
+    pub fn palette(&self, palette: Palette) {
+        let before = lock(&self.inner.admin.palette).replace(palette.clone());
+        if before != Some(palette) {
+            self.changed();
+        }
+    }
+
+    pub(super) fn admin_is_waiting(&self) -> bool {
+        self.inner.options.config.sync && self.inner.admin.dirty.load(Ordering::Acquire)
+    }
+
+    /// Compares with the store and does what follows from it.
+    pub(super) async fn look_as_admin(&self) -> Result<()> {
+        if !self.inner.options.config.sync {
+            if self.inner.store.switch(false).await? {
+                tracing::info!(
+                    "the workers are told that this admin does not publish its packages"
+                );
+            }
+            return Ok(());
+        }
+        let looked = async {
+            let newest = self.take_over().await?;
+            if self.inner.admin.dirty.load(Ordering::Acquire) || self.was_lost(&newest) {
+                self.publish(&newest).await?;
+            }
+            Ok(())
+        };
+        let looked: Result<()> = looked.await;
+        match &looked {
+            Ok(()) => *lock(&self.inner.admin.failures) = 0,
+            Err(error) => self.show_failure(error),
+        }
+        looked
+    }
+
+    fn show_failure(&self, error: &Error) {
+        self.set_status(|status| {
+            status.state = State::Failed;
+            status.error = Some(error.clone());
+        });
+    }
+
+    /// Whether the store has something else than what this admin published or took over last.
+    fn was_lost(&self, newest: &Newest) -> bool {
+        match newest {
+            Newest::Revision(head) => head.id != self.record().id,
+            Newest::Nothing | Newest::SwitchedOff => true,
+        }
+    }
+
+    /// Takes over what another admin published, or this one before it lost its disk.
+    async fn take_over(&self) -> Result<Newest> {
+        let newest = self.inner.store.newest().await?;
+        let record = self.record();
+        let Newest::Revision(head) = &newest else {
+            return Ok(newest);
+        };
+        if head.id == record.id || head.number < record.number {
+            return Ok(newest);
+        }
+        let Some(published) = self.inner.store.load().await? else {
+            return Ok(Newest::Nothing);
+        };
+        let mine = self.snapshot().await?;
+        let changes = changes(
+            &record.packages,
+            &published.list.packages,
+            &mine.list.packages,
+        );
+        let newest = Newest::Revision(published.head.clone());
+        if changes != Changes::default() {
+            self.set_status(|status| status.state = State::Installing);
+            self.change(&changes, &published).await?;
+            self.inner.admin.dirty.store(true, Ordering::Release);
+            tracing::info!(
+                "packages revision {} of the cluster is taken over ({} installed, {} removed)",
+                published.head.number,
+                changes.install.len(),
+                changes.remove.len()
+            );
+        }
+        self.write_record(&published.head, &published.list)?;
+        self.set_status(|status| {
+            status.state = State::Current;
+            status.error = None;
+            status.wanted = Some(published.head.number);
+            status.running = Some(published.head.number);
+        });
+        if *self.inner.booted.borrow() {
+            self.load_here(&published.list).await?;
+        }
+        Ok(newest)
+    }
+
+    /// Lets the Node-RED that runs here load what was installed under it.
+    async fn load_here(&self, list: &PackageList) -> Result<()> {
+        let modules = list.packages.iter().map(|(name, package)| Module {
+            name: name.clone(),
+            version: package.version.clone(),
+        });
+        let job = Job::Load {
+            modules: modules.collect(),
+            enable: Vec::new(),
+        };
+        let outcome = self.inner.jobs.have_done(job).await?;
+        if !outcome.restart.is_empty() {
+            let text = format!(
+                "Restart this Node-RED: another admin changed {}",
+                outcome.restart.join(", ")
+            );
+            self.inner.jobs.have_done(Job::Tell { text }).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes what is in the user directory, unless the store has just that.
+    async fn publish(&self, newest: &Newest) -> Result<()> {
+        let Some(palette) = lock(&self.inner.admin.palette).clone() else {
+            // Node-RED has not told yet what is disabled.
+            return Ok(());
+        };
+        // Before it is read, so that what changes meanwhile is looked at again.
+        self.inner.admin.dirty.store(false, Ordering::Release);
+        let published = self.publish_now(newest, &palette).await;
+        if published.is_err() {
+            self.inner.admin.dirty.store(true, Ordering::Release);
+        }
+        published
+    }
+
+    async fn publish_now(&self, newest: &Newest, palette: &Palette) -> Result<()> {
+        let mut snapshot = self.snapshot().await?;
+        snapshot.list.disabled = palette
+            .disabled
+            .iter()
+            .filter(|id| is_set_id(id))
+            .cloned()
+            .collect();
+        if self.inner.options.config.source == PackageSource::Store {
+            leave_out_unhashed(&mut snapshot);
+            snapshot.list.packed = true;
+        }
+        self.tell_left_out(&snapshot.list.left_out).await?;
+        let types = types_of(palette, &snapshot.list);
+        if self.inner.store.types().await.ok().as_ref() != Some(&types) {
+            self.inner.store.save_types(&types).await?;
+        }
+        let hash = snapshot.list.hash(&snapshot.lock)?;
+        let record = self.record();
+        if let Newest::Revision(head) = newest
+            && head.hash == hash
+            && head.id == record.id
+        {
+            self.now_published(head);
+            return Ok(());
+        }
+        let (seen, stored) = match newest {
+            Newest::Revision(head) => (Some(head.id.clone()), head.number),
+            // Switched off, the revision before stands there still.
+            Newest::SwitchedOff => {
+                self.inner.store.switch(true).await?;
+                self.wake();
+                self.inner.admin.dirty.store(true, Ordering::Release);
+                return Ok(());
+            }
+            Newest::Nothing => (None, 0),
+        };
+        let head = Head {
+            number: record.number.max(stored) + 1,
+            id: uuid::Uuid::new_v4().to_string(),
+            hash,
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            instance: self.inner.options.instance.clone(),
+        };
+        let Snapshot {
+            list,
+            lock,
+            uploads,
+        } = snapshot;
+        let published = Published { head, list, lock };
+        if self.save(seen.as_deref(), &published, &uploads).await? == Saved::Mismatch {
+            self.inner.admin.dirty.store(true, Ordering::Release);
+            self.wake();
+            return Ok(());
+        }
+        self.write_record(&published.head, &published.list)?;
+        tracing::info!(
+            "packages revision {} is published ({} packages, {} of them uploads)",
+            published.head.number,
+            published.list.packages.len(),
+            uploads.len()
+        );
+        self.now_published(&published.head);
+        Ok(())
+    }
+
+    async fn save(
+        &self,
+        seen: Option<&str>,
+        published: &Published,
+        uploads: &BTreeMap<Digest, Vec<u8>>,
+    ) -> Result<Saved> {
+        let mut needed: BTreeSet<Digest> = uploads.keys().copied().collect();
+        if published.list.packed {
+            needed.extend(tarballs_of(&published.lock));
+        }
+        for _ in 0..ATTEMPTS {
+            let missing = match self.inner.store.save(seen, published, &needed).await? {
+                Saved::Missing(missing) => missing,
+                saved => return Ok(saved),
+            };
+            let (uploaded, others): (Vec<_>, Vec<_>) = missing
+                .into_iter()
+                .partition(|digest| uploads.contains_key(digest));
+            for digest in uploaded {
+                self.inner.store.put(digest, &uploads[&digest]).await?;
+            }
+            self.pack(&published.lock, others.into_iter().collect())
+                .await?;
+        }
+        Err(Error::new(
+            Code::StoreNotReady,
+            "tarballs that were put into the store are gone again; does somebody delete them?",
+        ))
+    }
+
+    fn now_published(&self, head: &Head) {
+        let number = Some(head.number);
+        self.set_status(|status| {
+            status.state = State::Current;
+            status.error = None;
+            status.wanted = number;
+            status.running = number;
+        });
+    }
+
+    /// Says what cannot follow, in the log and in the editor; once as long as it stays the same.
+    async fn tell_left_out(&self, left_out: &[LeftOut]) -> Result<()> {
+        let notes: Vec<String> = left_out
+            .iter()
+            .map(|left| format!("{} {}", left.name, left.reason))
+            .collect();
+        let before = std::mem::replace(&mut *lock(&self.inner.admin.told), notes.clone());
+        let news: Vec<&String> = notes.iter().filter(|note| !before.contains(note)).collect();
+        for note in &news {
+            tracing::warn!("a package does not follow to the workers: {note}");
+        }
+        self.set_status(|status| status.notes = notes.clone());
+        if news.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<&str> = news.iter().map(|note| note.as_str()).collect();
+        let text = format!(
+            "These packages do not follow to the workers:\n{}",
+            lines.join("\n")
+        );
+        self.inner
+            .jobs
+            .have_done(Job::Tell { text })
+            .await
+            .map(|_| ())
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot> {
+        let user_directory = self.inner.options.user_directory.clone();
+        crate::blocking(move || snapshot::read(&user_directory)).await?
+    }
+
+    fn record(&self) -> Record {
+        let text = fs::read(self.record_file()).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    fn write_record(&self, head: &Head, list: &PackageList) -> Result<()> {
+        let record = Record {
+            number: head.number,
+            id: head.id.clone(),
+            packages: list.packages.clone(),
+        };
+        let file = self.record_file();
+        let written = || -> std::io::Result<()> {
+            fs::create_dir_all(&self.inner.options.folder)?;
+            let temporary = file.with_extension("new");
+            fs::write(&temporary, serde_json::to_vec(&record)?)?;
+            fs::rename(&temporary, &file)
+        };
+        written().map_err(|error| super::tree::local(&file, &error))
+    }
+
+    fn record_file(&self) -> PathBuf {
+        self.inner.options.folder.join(RECORD)
+    }
+
+    /// Removes what an earlier process left half-done.
+    async fn sweep(&self) {
+        let folder = self.inner.options.folder.clone();
+        // What cannot be removed stays until the next start.
+        let _ = crate::blocking(move || super::tree::sweep(&folder)).await;
+    }
+}
+
+/// What has to change so that `mine` takes over the step from `base` to `theirs`, and keeps what changed here.
+fn changes(
+    base: &BTreeMap<PackageName, Package>,
+    theirs: &BTreeMap<PackageName, Package>,
+    mine: &BTreeMap<PackageName, Package>,
+) -> Changes {
+    let mut changes = Changes::default();
+    for (name, package) in theirs {
+        let here = mine.get(name);
+        if here != Some(package) && base.get(name) != Some(package) {
+            changes.install.insert(name.clone(), package.clone());
+        }
+    }
+    for (name, package) in base {
+        if !theirs.contains_key(name) && mine.get(name) == Some(package) {
+            changes.remove.insert(name.clone());
+        }
+    }
+    changes
+}
+
+/// Packages can be put into the store only under a hash that their lock file knows.
+fn leave_out_unhashed(snapshot: &mut Snapshot) {
+    let lock = &snapshot.lock;
+    let mut unhashed = BTreeMap::new();
+    for name in snapshot.list.packages.keys() {
+        let needed = lock.needed_by([name]);
+        let lacks = |path: &&&super::lock::PackagePath| {
+            lock.get(path)
+                .is_some_and(|entry| !entry.in_bundle && entry.digest().is_none())
+        };
+        if let Some(path) = needed.iter().find(lacks) {
+            unhashed.insert(name.clone(), path.name().to_owned());
+        }
+    }
+    for (name, culprit) in unhashed {
+        snapshot.list.packages.remove(&name);
+        snapshot.list.left_out.push(LeftOut {
+            name: name.to_string(),
+            reason: format!(
+                "cannot be put into the store: the lock file has no SHA-512 of {culprit}"
+            ),
+        });
+    }
+    let keep = snapshot.lock.needed_by(snapshot.list.packages.keys());
+    let keep = keep.into_iter().cloned().collect();
+    snapshot.lock.retain(&keep);
+}
+
+fn tarballs_of(lock: &Lock) -> impl Iterator<Item = Digest> {
+    let packages = lock.iter().filter(|(_, entry)| !entry.in_bundle);
+    packages.filter_map(|(_, entry)| entry.digest())
+}
+
+fn types_of(palette: &Palette, list: &PackageList) -> Types {
+    let types = palette.types.iter().filter_map(|(name, types)| {
+        let name = PackageName::parse(name).ok()?;
+        list.packages
+            .contains_key(&name)
+            .then(|| (name, types.clone()))
+    });
+    types.collect()
+}
+
+/// Whether a user directory has never had a package.
+pub(super) fn is_fresh(user_directory: &Path, mine: &BTreeMap<String, String>) -> bool {
+    mine.is_empty() && !user_directory.join("package-lock.json").exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packages(list: &[(&str, &str)]) -> BTreeMap<PackageName, Package> {
+        let package = |(name, version): &(&str, &str)| {
+            let package = Package {
+                version: (*version).to_owned(),
+                upload: None,
+            };
+            (PackageName::parse(name).unwrap(), package)
+        };
+        list.iter().map(package).collect()
+    }
+
+    fn changed(
+        base: &[(&str, &str)],
+        theirs: &[(&str, &str)],
+        mine: &[(&str, &str)],
+    ) -> (String, String) {
+        let changes = changes(&packages(base), &packages(theirs), &packages(mine));
+        let install: Vec<_> = changes
+            .install
+            .iter()
+            .map(|(n, p)| format!("{n}@{}", p.version))
+            .collect();
+        let remove: Vec<_> = changes.remove.iter().map(ToString::to_string).collect();
+        (install.join(" "), remove.join(" "))
+    }
+
+    fn of(install: &str, remove: &str) -> (String, String) {
+        (install.to_owned(), remove.to_owned())
+    }
+
+    #[test]
+    fn a_disk_that_was_lost_gets_everything_back() {
+        let theirs = [("a", "1.0.0"), ("b", "1.0.0")];
+        assert_eq!(changed(&[], &theirs, &[]), of("a@1.0.0 b@1.0.0", ""));
+        assert_eq!(
+            changed(&[], &theirs, &[("a", "0.9.0"), ("own", "1.0.0")]),
+            of("a@1.0.0 b@1.0.0", "")
+        );
+    }
+
+    #[test]
+    fn what_another_admin_changed_is_taken_over_and_what_changed_here_is_kept() {
+        let base = [("a", "1.0.0"), ("b", "1.0.0"), ("c", "1.0.0")];
+        let theirs = [("a", "2.0.0"), ("b", "1.0.0"), ("d", "1.0.0")];
+        let mine = [
+            ("a", "1.0.0"),
+            ("b", "1.5.0"),
+            ("c", "1.0.0"),
+            ("e", "1.0.0"),
+        ];
+        assert_eq!(changed(&base, &theirs, &mine), of("a@2.0.0 d@1.0.0", "c"));
+        assert_eq!(
+            changed(&base, &base, &[("a", "1.0.0")]),
+            of("", ""),
+            "removed here, and nothing there"
+        );
+        assert_eq!(changed(&base, &theirs, &theirs), of("", ""));
+    }
+}
