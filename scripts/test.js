@@ -38,6 +38,8 @@ const RUN_ONCE = [
   'leader-stores.test.js',
   'packaging.test.js',
   'setup.test.js',
+  // It starts the Node-RED of this repository whatever the suite.
+  'up.test.js',
   'valkey-config-options.test.js',
 ];
 /** A file that takes longer than this (milliseconds) hangs. */
