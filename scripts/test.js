@@ -129,8 +129,8 @@ function runEndToEndTests(suite, files, name) {
     '--test',
     '--test-reporter=spec',
     `--test-timeout=${FILE_TIMEOUT}`,
-    // A file spends most of its time waiting for processes, so two at once suit even two cores.
-    `--test-concurrency=${Math.min(Math.max(os.availableParallelism(), 2), 4)}`,
+    // A file spends most of its time waiting, for processes and for leases to end: one more than there are cores suits few cores.
+    `--test-concurrency=${Math.min(os.availableParallelism() + 1, 4)}`,
     ...(name === undefined ? [] : [`--test-name-pattern=${name}`]),
     ...files,
   ];
