@@ -47,7 +47,8 @@ function baseFlows() {
 }
 
 /**
- * Deploys the base flows with credentials and waits until every worker runs them.
+ * Deploys the base flows with credentials and waits until everyone runs them, the admin too: it answers a
+ * deploy before it starts the nodes.
  *
  * @returns {Promise<import('./support/flows').FlowNode[]>} the flows as the editor has them afterwards
  */
@@ -60,9 +61,10 @@ async function deployBase() {
     account('account-b', { username: 'bob', password: 'first of b' }),
   ];
   await cluster.deploy(withCredentials, { type: 'full' });
-  await cluster.untilAnswers('version', `base ${versions}`);
-  await cluster.untilProbes(({ live }) => live.a2.password === `first of a ${versions}`, {
-    message: 'every worker runs the base flows',
+  await cluster.untilAnswers('version', `base ${versions}`, { on: everyone() });
+  await cluster.untilProbes(({ live }) => live.a2?.password === `first of a ${versions}`, {
+    message: 'everyone runs the base flows',
+    on: everyone(),
   });
   return flows;
 }
