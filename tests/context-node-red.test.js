@@ -47,11 +47,14 @@ describe('a cluster with two workers', () => {
   ];
 
   test('an ordinary Function node counts across workers, synchronously', async () => {
-    await deploy(codeEndpoint('tab', 'count', `
-      const n = (global.get('n') || 0) + 1;
-      global.set('n', n);
-      return [n, global.get('n')];
-    `));
+    await deploy([
+      ...codeEndpoint('tab', 'count', `
+        const n = (global.get('n') || 0) + 1;
+        global.set('n', n);
+        return [n, global.get('n')];
+      `),
+      ...codeEndpoint('tab', 'seen', "return global.get('n');"),
+    ]);
     for (let round = 0; round < 10; round += 1) {
       assert.deepEqual(await run(one, 'count'), [2 * round + 1, 2 * round + 1]);
       await untilSeen(two, 2 * round + 1);
@@ -62,9 +65,9 @@ describe('a cluster with two workers', () => {
 
     /** @param {import('./support/cluster').Instance} instance @param {number} n */
     async function untilSeen(instance, n) {
-      // The answer came when the set was issued; it is in the store one delay later.
+      // The answer came when the set was issued; it is in the store one delay later, and seen elsewhere one more later.
       await untilEqual(() => cluster.store.json(cluster.key('context:global:n')), n, { message: `${n} is stored`, timeout: SOON });
-      assert.ok(instance.isRunning());
+      await untilEqual(() => run(instance, 'seen'), n, { message: `${instance.name} sees ${n}`, timeout: SOON });
     }
   });
 
