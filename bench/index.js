@@ -22,6 +22,7 @@ const BENCHES = {
   deploy: () => require('./deploy/index.js'),
   'event-loop': () => require('./event-loop/index.js'),
   leader: () => require('./leader/index.js'),
+  packages: () => require('./packages/index.js'),
 };
 
 const USAGE = `Usage: npm run bench -- BENCH... [--save] [--quick] [--ready]

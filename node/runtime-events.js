@@ -50,6 +50,27 @@ function whenBooted(events) {
   });
 }
 
+/** How long a port may take to open that Node-RED opens at all, in milliseconds. */
+const LISTEN_LIMIT = 5_000;
+
+/**
+ * @param {import('./types').Runtime} runtime
+ * @returns {Promise<void>} when requests reach this instance, if it has a port
+ */
+function whenListening({ server, settings }) {
+  const { httpAdminRoot, httpNodeRoot, httpStatic } = settings;
+  const headless = httpAdminRoot === false && httpNodeRoot === false && !httpStatic;
+  if (!server || server.listening || headless) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LISTEN_LIMIT);
+    timer.unref();
+    server.once('listening', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 /**
  * Watches one call of setFlows, which settles before the nodes are started: the end is the event
  * `runtime-deploy`, also where the flows stand still.
@@ -82,4 +103,4 @@ function watchDeploy(events) {
   };
 }
 
-module.exports = { watchDeploy, whenBooted };
+module.exports = { watchDeploy, whenBooted, whenListening };

@@ -14,7 +14,7 @@ const { followPackages } = require('./packages/follow.js');
 const { waitForModules } = require('./packages/modules.js');
 const { tellPalette, watchPalette } = require('./packages/palette.js');
 const { prepareRestart } = require('./packages/restart.js');
-const { whenBooted } = require('./runtime-events.js');
+const { whenBooted, whenListening } = require('./runtime-events.js');
 const { leaveOnShutdown } = require('./shutdown.js');
 const { createWorker } = require('./worker.js');
 
@@ -77,20 +77,26 @@ async function followOnceBooted(runtime, following, restart) {
   const { events, log } = runtime;
   const { missingTypes, missingModules, error } = await whenBooted(events);
   if (error) log.error(`[cluster] the flows of the start do not run: ${error}`);
-  if (missingTypes.length > 0) {
+  let missing = missingTypes;
+  if (missing.length > 0) {
     // Node-RED starts them by itself once their types are there.
-    events.once('flows:started', () => cluster.booted([]));
+    events.once('flows:started', () => {
+      missing = [];
+      cluster.booted(missing);
+    });
   }
+  // An instance that came back from a restart is back when it answers.
+  await whenListening(runtime);
   if ('seed' in instance) {
     await instance.seed().catch((failure) => log.error(`[cluster] ${failure.message}`));
   }
   if (role === 'admin') {
     tellPalette(runtime, cluster);
-    cluster.booted(missingTypes);
+    cluster.booted(missing);
   } else if (missingModules.length > 0) {
     cluster.stalled(missingModules);
   } else {
-    cluster.booted(missingTypes);
+    cluster.booted(missing);
   }
   const packages = followPackages(runtime, cluster, restart);
   packages.catch((failure) => log.error(`[cluster] this instance no longer follows packages: ${failure.stack}`));

@@ -272,7 +272,7 @@ impl Packages {
         }
         self.write_record(&published.head, &published.list)?;
         tracing::info!(
-            "packages revision {} is published ({} packages, {} of them uploads)",
+            "packages revision {} is published ({} in all, {} of them uploads)",
             published.head.number,
             published.list.packages.len(),
             uploads.len()

@@ -78,6 +78,10 @@ impl Packages {
         published: &Published,
         lock: &Lock,
     ) -> Result<()> {
+        if lock.is_empty() {
+            // Nothing is built from nothing, see `Tree::begin`.
+            return stage.finish(published);
+        }
         let installed = self.npm_install(stage, &[]).await;
         // Peers that contradict each other are the admin's choice (npm's legacy-peer-deps): what is locked is
         // exact all the same, and the check below says so.

@@ -113,6 +113,11 @@ impl Lock {
         .to_string()
     }
 
+    /// Whether there is no package at all.
+    pub fn is_empty(&self) -> bool {
+        self.packages.is_empty()
+    }
+
     /// The package at a path.
     pub fn get(&self, path: &PackagePath) -> Option<&Entry> {
         self.packages.get(path)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::jobs::{Job, Module};
 use super::list::PackageList;
@@ -14,6 +14,10 @@ use super::store::{Newest, Published};
 use super::tree::{Tree, links};
 use crate::config::RestartPolicy;
 use crate::error::{Code, Error, Result};
+
+/// First and longest pause before a worker that cannot start its flows tries again.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// Which flows a worker starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +50,7 @@ impl Packages {
             return Ok(Choice::Newest);
         }
         let needs = Needs::of(flows);
+        let mut retry = RETRY_FIRST;
         loop {
             let error = match self.catch_up().await {
                 Ok(()) => return Ok(Choice::Newest),
@@ -68,12 +73,12 @@ impl Packages {
                 );
                 return Ok(Choice::LastGood);
             }
-            let retry = lock(&self.inner.worker.follower).failed("start", Instant::now());
             tracing::error!(
                 "the flows need {needed}, which could not be installed; trying again in {} s: {error}",
                 retry.as_secs()
             );
             pause(self, retry).await?;
+            retry = (retry * 2).min(RETRY_LONGEST);
         }
     }
 
@@ -333,10 +338,10 @@ impl Packages {
             .await??;
         }
         tracing::info!(
-            "packages revision {} is installed ({} packages, {:.1} s)",
+            "packages revision {} is installed ({:.1} s, {} in all)",
             published.head.number,
-            published.list.packages.len(),
-            began.elapsed().as_secs_f64()
+            began.elapsed().as_secs_f64(),
+            published.list.packages.len()
         );
         self.installed(&published, installed.as_ref(), phase).await
     }

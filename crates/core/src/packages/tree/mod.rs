@@ -93,7 +93,8 @@ impl Tree {
         read_installed(&self.folder.join(NEXT))
     }
 
-    /// Begins to build a tree: with all that is there already, so that npm has to fetch only what differs.
+    /// Begins to build a tree: with all that is there already, so that npm has to fetch only what differs; with
+    /// nothing where nothing is wanted.
     ///
     /// # Errors
     /// `LocalFile`.
@@ -110,7 +111,7 @@ impl Tree {
     fn fill(&self, stage: &Path, published: &Published, lock: &Lock) -> io::Result<()> {
         fs::create_dir(stage)?;
         for base in [self.folder.join(NEXT), self.tree()] {
-            if base.join(INSTALLED).exists() {
+            if !lock.is_empty() && base.join(INSTALLED).exists() {
                 for part in [MODULES, TARBALLS] {
                     copy::tree(&base.join(part), &stage.join(part))?;
                 }
