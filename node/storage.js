@@ -46,7 +46,8 @@ async function init(settings, runtime) {
   /** @type {import('./types').Start} */
   const start = JSON.parse(await startOrExit(log, () => cluster.start(secrets)));
   const applier = createApplier(runtime, cluster);
-  const restart = prepareRestart(runtime);
+  const booted = whenBooted(runtime.events);
+  const restart = prepareRestart(runtime, booted);
   const following = createFollowing(cluster, log);
   instance = role === 'admin'
     ? createAdmin(runtime, cluster, files, start, applier, following)
@@ -56,7 +57,7 @@ async function init(settings, runtime) {
   } else {
     waitForModules(runtime, cluster);
   }
-  followOnceBooted(runtime, following, restart).catch((error) => log.error(`[cluster] this instance no longer follows the cluster: ${error.stack}`));
+  followOnceBooted(runtime, booted, following, restart).catch((error) => log.error(`[cluster] this instance no longer follows the cluster: ${error.stack}`));
 }
 
 /** @returns {Promise<string[]>} a secret that Node-RED generated before it joined the cluster */
@@ -70,12 +71,13 @@ async function secretsOnDisk() {
  * The first apply waits for the start of Node-RED: two at once would leave nodes behind that nobody stops.
  *
  * @param {import('./types').Runtime} runtime
+ * @param {ReturnType<typeof whenBooted>} booted
  * @param {ReturnType<typeof createFollowing>} following
  * @param {() => Promise<void>} restart
  */
-async function followOnceBooted(runtime, following, restart) {
+async function followOnceBooted(runtime, booted, following, restart) {
   const { events, log } = runtime;
-  const { missingTypes, missingModules, error } = await whenBooted(events);
+  const { missingTypes, missingModules, error } = await booted;
   if (error) log.error(`[cluster] the flows of the start do not run: ${error}`);
   let missing = missingTypes;
   if (missing.length > 0) {

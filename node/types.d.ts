@@ -39,6 +39,7 @@ export interface Runtime {
   nodes: {
     getNodeList(): NodeSet[];
     enableNode(id: string): Promise<unknown>;
+    disableNode(id: string): Promise<unknown>;
     getType(type: string): unknown;
     getCredentials(id: string): Record<string, unknown> | undefined;
     closeContextsPlugin(): Promise<void>;
@@ -82,7 +83,8 @@ export interface ModuleInfo {
 /** What this package uses of `@node-red/registry`. */
 export interface Registry {
   getModuleInfo(name: string): ModuleInfo | null;
-  addModule(name: string): Promise<ModuleInfo>;
+  /** Null where it was passed over. */
+  addModule(name: string): Promise<ModuleInfo | null>;
 }
 
 export interface LogMessage {

@@ -32,7 +32,11 @@ function adjustPalette(settings, { disable, enable, forget }) {
     const known = Object.hasOwn(nodes, set) ? nodes[set] : { name: set, module, types: [] };
     nodes[set] = { ...known, enabled: false };
   }
-  if (disable.length > 0) settings.nodes = modules;
+  if (disable.length > 0) {
+    // Without it Node-RED takes the settings for those of its first versions.
+    modules['node-red'] ??= { name: 'node-red', nodes: {} };
+    settings.nodes = modules;
+  }
 }
 
 /**

@@ -2,8 +2,11 @@
 
 /** Does what packages need of Node-RED's own process, one thing after the other, as long as it lives. */
 
+/** How long a module may take to load, in milliseconds. */
+const LOAD_LIMIT = 60_000;
+
 /**
- * @typedef {{kind: 'load', modules: {name: string, version: string}[], enable: string[]}} Load
+ * @typedef {{kind: 'load', modules: {name: string, version: string}[], enable: string[], disable: string[]}} Load
  * @typedef {{kind: 'restart', reason: string}} Restart
  * @typedef {{kind: 'tell', text: string}} Tell
  * @typedef {{restart?: string[], failed?: string[]}} Outcome
@@ -22,15 +25,29 @@ async function followPackages(runtime, cluster, restart) {
     const job = /** @type {Load | Restart | Tell} */ (JSON.parse(text));
     /** @type {Outcome} */
     let outcome = {};
-    if (job.kind === 'load') {
-      outcome = await load(runtime, job);
-    } else if (job.kind === 'tell') {
-      tell(runtime, job.text);
-    } else {
-      await restart();
+    try {
+      outcome = await perform(runtime, job, restart);
+    } catch (error) {
+      runtime.log.error(`[cluster] packages: ${/** @type {Error} */ (error).stack}`);
     }
     cluster.packagesJobDone(JSON.stringify(outcome));
   }
+}
+
+/**
+ * @param {import('../types').Runtime} runtime
+ * @param {Load | Restart | Tell} job
+ * @param {() => Promise<void>} restart
+ * @returns {Promise<Outcome>}
+ */
+async function perform(runtime, job, restart) {
+  if (job.kind === 'load') return load(runtime, job);
+  if (job.kind === 'tell') {
+    tell(runtime, job.text);
+  } else {
+    await restart();
+  }
+  return {};
 }
 
 /**
@@ -40,7 +57,7 @@ async function followPackages(runtime, cluster, restart) {
  * @param {Load} job
  * @returns {Promise<Outcome>}
  */
-async function load(runtime, { modules, enable }) {
+async function load(runtime, { modules, enable, disable }) {
   const { log, events, settings } = runtime;
   const registry = /** @type {import('../types').Registry} */ (
     require(require.resolve('@node-red/registry', { paths: [settings.coreNodesDir] }))
@@ -54,7 +71,10 @@ async function load(runtime, { modules, enable }) {
       continue;
     }
     try {
-      const { nodes, plugins = [] } = await registry.addModule(name);
+      const added = await withLimit(registry.addModule(name));
+      // Passed over: the lists in settings.js, or the version of Node-RED that the module asks for.
+      if (!added) throw Object.assign(new Error(name), { code: 'MODULE_NOT_FOUND' });
+      const { nodes, plugins = [] } = added;
       if (nodes.length > 0) events.emit('runtime-event', { id: 'node/added', retain: false, payload: nodes });
       if (plugins.length > 0) events.emit('runtime-event', { id: 'plugin/added', retain: false, payload: plugins });
       const faults = nodes.filter((set) => set.err).map((set) => `${set.name}: ${set.err}`);
@@ -71,14 +91,34 @@ async function load(runtime, { modules, enable }) {
       outcome.failed.push(`${name} is installed, and Node-RED does not load it: ${why}`);
     }
   }
-  for (const id of enable) {
-    try {
-      await runtime.nodes.enableNode(id);
-    } catch (error) {
-      outcome.failed.push(`${id} could not be enabled: ${/** @type {Error} */ (error).message}`);
+  for (const [ids, change, word] of /** @type {const} */ ([[enable, runtime.nodes.enableNode, 'enabled'], [disable, runtime.nodes.disableNode, 'disabled']])) {
+    for (const id of ids) {
+      try {
+        await change(id);
+      } catch (error) {
+        outcome.failed.push(`${id} could not be ${word}: ${/** @type {Error} */ (error).message}`);
+      }
     }
   }
   return outcome;
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} loading by a module, which may never be done
+ * @returns {Promise<T>}
+ */
+async function withLimit(loading) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it was not done within ${LOAD_LIMIT / 1000} s`)), LOAD_LIMIT);
+  });
+  try {
+    return /** @type {T} */ (await Promise.race([loading, late]));
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**

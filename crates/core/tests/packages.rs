@@ -191,13 +191,13 @@ async fn switching_off_is_seen_by_everybody_and_loses_nothing() {
 async fn one_worker_at_a_time_has_the_permit_to_restart() {
     let store = Store::start().await;
     let permit = RestartPermit::new(store.connect(), store.keyspace.clone());
-    let take = |worker: &'static str, token: &'static str| {
+    let take = |place: &'static str, token: &'static str| {
         let permit = permit.clone();
-        async move { permit.take(worker, token).await.expect("an answer") }
+        async move { permit.take("id", place, token).await.expect("an answer") }
     };
-    let give_back = |worker: &'static str, token: Option<&'static str>| {
+    let give_back = |place: &'static str, token: Option<&'static str>| {
         let permit = permit.clone();
-        async move { permit.give_back(worker, token).await.expect("an answer") }
+        async move { permit.give_back(place, token).await.expect("an answer") }
     };
     assert!(take("host-1", "token-1").await);
     assert!(take("host-1", "token-1").await, "a repeat");
@@ -217,7 +217,12 @@ async fn one_worker_at_a_time_has_the_permit_to_restart() {
 async fn a_worker_that_does_not_come_back_holds_up_the_others_for_a_limited_time() {
     let store = Store::start().await;
     let permit = RestartPermit::new(store.connect(), store.keyspace.clone());
-    assert!(permit.take("host-1", "token-1").await.expect("an answer"));
+    assert!(
+        permit
+            .take("host-1", "host:/data", "token-1")
+            .await
+            .expect("an answer")
+    );
     let left = store.command(&["PTTL", "nodered:restart-permit"]).await;
     let left = left.integer().expect("a number");
     assert!((1..=300_000).contains(&left), "{left}");
@@ -226,7 +231,12 @@ async fn a_worker_that_does_not_come_back_holds_up_the_others_for_a_limited_time
         .await;
     until("the permit is free", || {
         let permit = permit.clone();
-        async move { permit.take("host-2", "token-2").await.expect("an answer") }
+        async move {
+            permit
+                .take("host-2", "host:/other", "token-2")
+                .await
+                .expect("an answer")
+        }
     })
     .await;
 }

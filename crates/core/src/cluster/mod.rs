@@ -102,6 +102,7 @@ impl Cluster {
         let keyspace = Keyspace::new(&config);
         let identity = Identity::of_this_process(config.role, &node_red, &node);
         let instance = format!("{}:{}", identity.host, identity.pid);
+        let place = format!("{}:{}", identity.host, user_directory.display());
         let secrets = Arc::new(SecretKeeper::new(
             connection.clone(),
             keyspace.clone(),
@@ -132,6 +133,8 @@ impl Cluster {
             core_packages::Options {
                 config: config.packages,
                 role: config.role,
+                key_prefix: config.key_prefix.clone(),
+                place,
                 instance,
                 user_directory,
                 folder: directory.join("packages"),
@@ -224,6 +227,7 @@ impl Cluster {
     pub async fn done(&self, job: Job, done: Done) -> Result<()> {
         if matches!((&job, &done), (Job::Apply(_), Done::Applied)) {
             self.update_presence(|status| status.source = members::Source::Store);
+            self.inner.came_back.notify_one();
         }
         self.inner.flows.done(job, done).await
     }

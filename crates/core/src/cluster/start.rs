@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::flows::last_good::Kept;
 use crate::flows::revision::RunState;
 use crate::flows::{Boot, Source};
-use crate::packages::Choice;
+use crate::packages::{Choice, Starting};
 
 /// How long an instance waits for the store before it says so again, and a worker before it starts from
 /// its disk.
@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Between two attempts at a store that answered with an error that may pass.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause of a worker whose flows need packages that cannot be installed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a start found out.
 #[derive(Debug, Serialize)]
@@ -44,8 +47,7 @@ impl Cluster {
     /// What waiting cannot heal: a wrong password, a differing secret. The store's errors that may
     /// pass are waited out.
     pub async fn start(&self, candidates: Vec<Secret>) -> Result<Start> {
-        let boot = self.find_flows(candidates).await?;
-        let boot = self.prepare_packages(boot).await?;
+        let boot = self.find_runnable_flows(candidates).await?;
         let start = Start {
             source: match boot.source {
                 Source::Store => "store",
@@ -100,40 +102,53 @@ impl Cluster {
         }
     }
 
-    /// Packages come before the flows that need them. Where they cannot be had, a worker may have to start with
-    /// the last flows that ran here.
-    async fn prepare_packages(&self, boot: Boot) -> Result<Boot> {
+    /// The flows, with the packages that they need. A worker whose flows need what cannot be installed looks
+    /// again, as both may change; where its last flows need nothing of it, it starts with those.
+    async fn find_runnable_flows(&self, candidates: Vec<Secret>) -> Result<Boot> {
         let packages = &self.inner.packages;
-        if self.inner.config.role == Role::Admin {
-            packages.prepare_admin().await?;
-        } else {
-            let of_store = boot.source == Source::Store;
-            let last_good = if of_store {
-                self.inner.flows.kept().await
-            } else {
-                None
-            };
-            let other = |kept: &Kept| {
-                boot.head
-                    .as_ref()
-                    .is_none_or(|head| head.revision.id != kept.head.revision.id)
-            };
-            let last_good = last_good.filter(other);
+        let mut pause = PAUSE;
+        loop {
+            let boot = self.find_flows(candidates.clone()).await?;
+            if self.inner.config.role == Role::Admin {
+                packages.prepare_admin().await?;
+                return Ok(boot);
+            }
             let newest = boot
                 .content
                 .as_ref()
                 .map_or("[]", |content| content.flows.as_str());
+            let (flows, last_good) = if boot.source == Source::Store {
+                (Starting::OfStore(newest), self.last_good(&boot).await)
+            } else {
+                (Starting::Kept(newest), None)
+            };
             let kept = last_good.as_ref().map(|kept| kept.content.flows.as_str());
-            let choice = packages.prepare_worker(newest, kept).await?;
-            if let (Choice::LastGood, Some(kept)) = (choice, last_good) {
-                return Ok(Boot {
-                    source: Source::Disk,
-                    head: Some(kept.head),
-                    content: Some(kept.content),
-                });
+            match (packages.prepare_worker(flows, kept).await?, last_good) {
+                (Choice::LastGood, Some(kept)) => {
+                    return Ok(Boot {
+                        source: Source::Disk,
+                        head: Some(kept.head),
+                        content: Some(kept.content),
+                    });
+                }
+                (Choice::TryAgain, _) => {
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tracing::warn!(
+                        "this worker starts its flows later, trying again in {} s",
+                        pause.as_secs()
+                    );
+                    self.inner.packages.wait(pause).await?;
+                }
+                (Choice::Newest | Choice::LastGood, _) => return Ok(boot),
             }
         }
-        Ok(boot)
+    }
+
+    /// The last flows that ran here, if they are others than these.
+    async fn last_good(&self, boot: &Boot) -> Option<Kept> {
+        let kept = self.inner.flows.kept().await?;
+        let newest = boot.head.as_ref().map(|head| &head.revision.id);
+        (newest != Some(&kept.head.revision.id)).then_some(kept)
     }
 
     async fn find_flows_in_store(&self, candidates: Vec<Secret>) -> Result<Boot> {

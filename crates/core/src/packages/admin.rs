@@ -2,25 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::jobs::{Job, Module};
-use super::list::{LeftOut, Package, PackageList, is_set_id};
-use super::lock::Lock;
-use super::name::PackageName;
+use super::list::{LeftOut, PackageList};
+use super::merge::{Changes, Record, changes, disabled, leave_out_unhashed, tarballs_of, types_of};
 use super::service::{Packages, State, lock};
 use super::snapshot::{self, Snapshot};
-use super::store::{Head, Newest, Published, Saved, Types};
+use super::store::{Head, Newest, Published, Saved};
 use super::tarball::Digest;
 use crate::config::PackageSource;
 use crate::error::{Code, Error, Result};
 
 /// The file that says which revision the user directory of this admin stands for.
 const RECORD: &str = "published.json";
+
+/// First and longest pause before what failed is tried again.
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_LONGEST: Duration = Duration::from_secs(300);
 
 /// How often tarballs that are missing are put before it counts as a failure: others collect them meanwhile.
 const ATTEMPTS: usize = 3;
@@ -33,21 +36,6 @@ pub struct Palette {
     pub disabled: BTreeSet<String>,
     /// Node types by module.
     pub types: BTreeMap<String, Vec<String>>,
-}
-
-/// The revision that the user directory stands for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Record {
-    number: u64,
-    id: String,
-    packages: BTreeMap<PackageName, Package>,
-}
-
-/// What an admin has to change in its user directory to have what the store has.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Changes {
-    pub(super) install: BTreeMap<PackageName, Package>,
-    pub(super) remove: BTreeSet<PackageName>,
 }
 
 impl Packages {
@@ -77,8 +65,14 @@ impl Packages {
         }
     }
 
-    /// npm changed the user directory.
+    /// Somebody had npm change the user directory.
     pub fn changed(&self) {
+        self.inner.admin.touched.store(true, Ordering::Release);
+        *lock(&self.inner.admin.retry_at) = None;
+        self.look_again();
+    }
+
+    fn look_again(&self) {
         self.inner.admin.dirty.store(true, Ordering::Release);
         self.wake();
     }
@@ -87,12 +81,14 @@ impl Packages {
     pub fn palette(&self, palette: Palette) {
         let before = lock(&self.inner.admin.palette).replace(palette.clone());
         if before != Some(palette) {
-            self.changed();
+            self.look_again();
         }
     }
 
     pub(super) fn admin_is_waiting(&self) -> bool {
-        self.inner.options.config.sync && self.inner.admin.dirty.load(Ordering::Acquire)
+        self.inner.options.config.sync
+            && (self.inner.admin.dirty.load(Ordering::Acquire)
+                || lock(&self.inner.admin.retry_at).is_some())
     }
 
     /// Compares with the store and does what follows from it.
@@ -105,6 +101,9 @@ impl Packages {
             }
             return Ok(());
         }
+        if lock(&self.inner.admin.retry_at).is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
         let looked = async {
             let newest = self.take_over().await?;
             if self.inner.admin.dirty.load(Ordering::Acquire) || self.was_lost(&newest) {
@@ -113,9 +112,20 @@ impl Packages {
             Ok(())
         };
         let looked: Result<()> = looked.await;
+        let mut failures = lock(&self.inner.admin.failures);
         match &looked {
-            Ok(()) => *lock(&self.inner.admin.failures) = 0,
-            Err(error) => self.show_failure(error),
+            Ok(()) => {
+                *failures = 0;
+                *lock(&self.inner.admin.retry_at) = None;
+            }
+            Err(error) => {
+                // npm is not asked again and again.
+                let pause = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(*failures));
+                *failures += 1;
+                let pause = pause.min(RETRY_LONGEST);
+                *lock(&self.inner.admin.retry_at) = Some(Instant::now() + pause);
+                self.show_failure(error);
+            }
         }
         looked
     }
@@ -157,7 +167,9 @@ impl Packages {
         let newest = Newest::Revision(published.head.clone());
         if changes != Changes::default() {
             self.set_status(|status| status.state = State::Installing);
-            self.change(&changes, &published).await?;
+            self.change(&changes, &published)
+                .await
+                .map_err(|error| error.while_doing("taking over the packages of the cluster"))?;
             self.inner.admin.dirty.store(true, Ordering::Release);
             tracing::info!(
                 "packages revision {} of the cluster is taken over ({} installed, {} removed)",
@@ -166,7 +178,7 @@ impl Packages {
                 changes.remove.len()
             );
         }
-        self.write_record(&published.head, &published.list)?;
+        self.write_record(&published.head, &published.list, true)?;
         self.set_status(|status| {
             status.state = State::Current;
             status.error = None;
@@ -174,20 +186,21 @@ impl Packages {
             status.running = Some(published.head.number);
         });
         if *self.inner.booted.borrow() {
-            self.load_here(&published.list).await?;
+            self.load_here(&published.list, &record.disabled).await?;
         }
         Ok(newest)
     }
 
     /// Lets the Node-RED that runs here load what was installed under it.
-    async fn load_here(&self, list: &PackageList) -> Result<()> {
+    async fn load_here(&self, list: &PackageList, before: &BTreeSet<String>) -> Result<()> {
         let modules = list.packages.iter().map(|(name, package)| Module {
             name: name.clone(),
             version: package.version.clone(),
         });
         let job = Job::Load {
             modules: modules.collect(),
-            enable: Vec::new(),
+            enable: before.difference(&list.disabled).cloned().collect(),
+            disable: list.disabled.difference(before).cloned().collect(),
         };
         let outcome = self.inner.jobs.have_done(job).await?;
         if !outcome.restart.is_empty() {
@@ -217,12 +230,8 @@ impl Packages {
 
     async fn publish_now(&self, newest: &Newest, palette: &Palette) -> Result<()> {
         let mut snapshot = self.snapshot().await?;
-        snapshot.list.disabled = palette
-            .disabled
-            .iter()
-            .filter(|id| is_set_id(id))
-            .cloned()
-            .collect();
+        let record = self.record();
+        snapshot.list.disabled = disabled(palette, &record);
         if self.inner.options.config.source == PackageSource::Store {
             leave_out_unhashed(&mut snapshot);
             snapshot.list.packed = true;
@@ -232,14 +241,19 @@ impl Packages {
         if self.inner.store.types().await.ok().as_ref() != Some(&types) {
             self.inner.store.save_types(&types).await?;
         }
-        let hash = snapshot.list.hash(&snapshot.lock)?;
-        let record = self.record();
+        let (list, lock_file) = (snapshot.list.clone(), snapshot.lock.clone());
+        let hash = crate::blocking(move || list.hash(&lock_file)).await??;
+        let touched = self.inner.admin.touched.load(Ordering::Acquire);
         if let Newest::Revision(head) = newest
-            && head.hash == hash
             && head.id == record.id
         {
-            self.now_published(head);
-            return Ok(());
+            // What npm fitted in here in its own way is the same list still, until somebody changes it here.
+            let same = snapshot.list.packages == record.packages
+                && snapshot.list.disabled == record.disabled;
+            if head.hash == hash || (record.taken_over && same && !touched) {
+                self.now_published(head);
+                return Ok(());
+            }
         }
         let (seen, stored) = match newest {
             Newest::Revision(head) => (Some(head.id.clone()), head.number),
@@ -253,7 +267,7 @@ impl Packages {
             Newest::Nothing => (None, 0),
         };
         let head = Head {
-            number: record.number.max(stored) + 1,
+            number: record.number.max(stored).saturating_add(1),
             id: uuid::Uuid::new_v4().to_string(),
             hash,
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
@@ -270,7 +284,8 @@ impl Packages {
             self.wake();
             return Ok(());
         }
-        self.write_record(&published.head, &published.list)?;
+        self.inner.admin.touched.store(false, Ordering::Release);
+        self.write_record(&published.head, &published.list, false)?;
         tracing::info!(
             "packages revision {} is published ({} in all, {} of them uploads)",
             published.head.number,
@@ -285,7 +300,7 @@ impl Packages {
         &self,
         seen: Option<&str>,
         published: &Published,
-        uploads: &BTreeMap<Digest, Vec<u8>>,
+        uploads: &BTreeMap<Digest, PathBuf>,
     ) -> Result<Saved> {
         let mut needed: BTreeSet<Digest> = uploads.keys().copied().collect();
         if published.list.packed {
@@ -300,7 +315,9 @@ impl Packages {
                 .into_iter()
                 .partition(|digest| uploads.contains_key(digest));
             for digest in uploaded {
-                self.inner.store.put(digest, &uploads[&digest]).await?;
+                let file = uploads[&digest].clone();
+                let bytes = crate::blocking(move || snapshot::read_upload(&file, digest)).await??;
+                self.inner.store.put(digest, &bytes).await?;
             }
             self.pack(&published.lock, others.into_iter().collect())
                 .await?;
@@ -355,11 +372,19 @@ impl Packages {
 
     fn record(&self) -> Record {
         let text = fs::read(self.record_file()).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+        let record: Record = serde_json::from_slice(&text).unwrap_or_default();
+        if record.key_prefix == self.inner.options.key_prefix {
+            record
+        } else {
+            Record::default()
+        }
     }
 
-    fn write_record(&self, head: &Head, list: &PackageList) -> Result<()> {
+    fn write_record(&self, head: &Head, list: &PackageList, taken_over: bool) -> Result<()> {
         let record = Record {
+            key_prefix: self.inner.options.key_prefix.clone(),
+            disabled: list.disabled.clone(),
+            taken_over,
             number: head.number,
             id: head.id.clone(),
             packages: list.packages.clone(),
@@ -383,138 +408,5 @@ impl Packages {
         let folder = self.inner.options.folder.clone();
         // What cannot be removed stays until the next start.
         let _ = crate::blocking(move || super::tree::sweep(&folder)).await;
-    }
-}
-
-/// What has to change so that `mine` takes over the step from `base` to `theirs`, and keeps what changed here.
-fn changes(
-    base: &BTreeMap<PackageName, Package>,
-    theirs: &BTreeMap<PackageName, Package>,
-    mine: &BTreeMap<PackageName, Package>,
-) -> Changes {
-    let mut changes = Changes::default();
-    for (name, package) in theirs {
-        let here = mine.get(name);
-        if here != Some(package) && base.get(name) != Some(package) {
-            changes.install.insert(name.clone(), package.clone());
-        }
-    }
-    for (name, package) in base {
-        if !theirs.contains_key(name) && mine.get(name) == Some(package) {
-            changes.remove.insert(name.clone());
-        }
-    }
-    changes
-}
-
-/// Packages can be put into the store only under a hash that their lock file knows.
-fn leave_out_unhashed(snapshot: &mut Snapshot) {
-    let lock = &snapshot.lock;
-    let mut unhashed = BTreeMap::new();
-    for name in snapshot.list.packages.keys() {
-        let needed = lock.needed_by([name]);
-        let lacks = |path: &&&super::lock::PackagePath| {
-            lock.get(path)
-                .is_some_and(|entry| !entry.in_bundle && entry.digest().is_none())
-        };
-        if let Some(path) = needed.iter().find(lacks) {
-            unhashed.insert(name.clone(), path.name().to_owned());
-        }
-    }
-    for (name, culprit) in unhashed {
-        snapshot.list.packages.remove(&name);
-        snapshot.list.left_out.push(LeftOut {
-            name: name.to_string(),
-            reason: format!(
-                "cannot be put into the store: the lock file has no SHA-512 of {culprit}"
-            ),
-        });
-    }
-    let keep = snapshot.lock.needed_by(snapshot.list.packages.keys());
-    let keep = keep.into_iter().cloned().collect();
-    snapshot.lock.retain(&keep);
-}
-
-fn tarballs_of(lock: &Lock) -> impl Iterator<Item = Digest> {
-    let packages = lock.iter().filter(|(_, entry)| !entry.in_bundle);
-    packages.filter_map(|(_, entry)| entry.digest())
-}
-
-fn types_of(palette: &Palette, list: &PackageList) -> Types {
-    let types = palette.types.iter().filter_map(|(name, types)| {
-        let name = PackageName::parse(name).ok()?;
-        list.packages
-            .contains_key(&name)
-            .then(|| (name, types.clone()))
-    });
-    types.collect()
-}
-
-/// Whether a user directory has never had a package.
-pub(super) fn is_fresh(user_directory: &Path, mine: &BTreeMap<String, String>) -> bool {
-    mine.is_empty() && !user_directory.join("package-lock.json").exists()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn packages(list: &[(&str, &str)]) -> BTreeMap<PackageName, Package> {
-        let package = |(name, version): &(&str, &str)| {
-            let package = Package {
-                version: (*version).to_owned(),
-                upload: None,
-            };
-            (PackageName::parse(name).unwrap(), package)
-        };
-        list.iter().map(package).collect()
-    }
-
-    fn changed(
-        base: &[(&str, &str)],
-        theirs: &[(&str, &str)],
-        mine: &[(&str, &str)],
-    ) -> (String, String) {
-        let changes = changes(&packages(base), &packages(theirs), &packages(mine));
-        let install: Vec<_> = changes
-            .install
-            .iter()
-            .map(|(n, p)| format!("{n}@{}", p.version))
-            .collect();
-        let remove: Vec<_> = changes.remove.iter().map(ToString::to_string).collect();
-        (install.join(" "), remove.join(" "))
-    }
-
-    fn of(install: &str, remove: &str) -> (String, String) {
-        (install.to_owned(), remove.to_owned())
-    }
-
-    #[test]
-    fn a_disk_that_was_lost_gets_everything_back() {
-        let theirs = [("a", "1.0.0"), ("b", "1.0.0")];
-        assert_eq!(changed(&[], &theirs, &[]), of("a@1.0.0 b@1.0.0", ""));
-        assert_eq!(
-            changed(&[], &theirs, &[("a", "0.9.0"), ("own", "1.0.0")]),
-            of("a@1.0.0 b@1.0.0", "")
-        );
-    }
-
-    #[test]
-    fn what_another_admin_changed_is_taken_over_and_what_changed_here_is_kept() {
-        let base = [("a", "1.0.0"), ("b", "1.0.0"), ("c", "1.0.0")];
-        let theirs = [("a", "2.0.0"), ("b", "1.0.0"), ("d", "1.0.0")];
-        let mine = [
-            ("a", "1.0.0"),
-            ("b", "1.5.0"),
-            ("c", "1.0.0"),
-            ("e", "1.0.0"),
-        ];
-        assert_eq!(changed(&base, &theirs, &mine), of("a@2.0.0 d@1.0.0", "c"));
-        assert_eq!(
-            changed(&base, &base, &[("a", "1.0.0")]),
-            of("", ""),
-            "removed here, and nothing there"
-        );
-        assert_eq!(changed(&base, &theirs, &theirs), of("", ""));
     }
 }

@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 
-use super::admin::{Changes, is_fresh};
 use super::list::Package;
 use super::lock::{Lock, PackagePath};
+use super::merge::Changes;
 use super::name::PackageName;
+use super::restore;
 use super::service::Packages;
-use super::snapshot::dependencies;
 use super::store::Published;
 use super::tarball::Digest;
-use super::tree::{links, local};
+use super::tree::local;
 use crate::config::{InstallScripts, PackageSource};
 use crate::error::{Code, Error, Result};
 
@@ -26,7 +27,6 @@ impl Packages {
     /// Installs and removes. A user directory that has nothing yet gets exactly what was published; one that has
     /// other packages gets the versions, and npm fits them in.
     pub(super) async fn change(&self, changes: &Changes, published: &Published) -> Result<()> {
-        let user_directory = &self.inner.options.user_directory;
         let mut tarballs = BTreeMap::new();
         for (name, package) in &changes.install {
             if let Some(digest) = self.tarball_to_use(name, package, &published.lock)
@@ -42,10 +42,8 @@ impl Packages {
         if changes.install.is_empty() {
             return Ok(());
         }
-        if is_fresh(user_directory, &dependencies(user_directory)?) {
-            let lock = self.lock_of_admin(published, &tarballs);
-            links::write_fresh(user_directory, &specifications(published, &tarballs), &lock)?;
-            return self.npm_here("install", Vec::new()).await;
+        if restore::is_fresh(&self.inner.options.user_directory)? {
+            return self.restore(published, &tarballs).await;
         }
         let specifications =
             changes
@@ -56,6 +54,35 @@ impl Packages {
                     None => format!("{name}@{}", package.version),
                 });
         self.npm_here("install", specifications.collect()).await
+    }
+
+    /// Gives a user directory that has nothing what was published.
+    async fn restore(
+        &self,
+        published: &Published,
+        tarballs: &BTreeMap<PackageName, String>,
+    ) -> Result<()> {
+        let options = &self.inner.options;
+        let (stage, user_directory) = (self.stage_folder(), options.user_directory.clone());
+        let lock = self.lock_of_admin(published, tarballs);
+        let dependencies = specifications(published, tarballs);
+        let overrides = published.list.overrides.clone();
+        let built = async {
+            let (from, to) = (user_directory.clone(), stage.clone());
+            crate::blocking(move || restore::prepare(&from, &to, &dependencies, &overrides, &lock))
+                .await??;
+            self.npm_in(&stage, "install", Vec::new()).await?;
+            let (from, to) = (stage.clone(), user_directory);
+            crate::blocking(move || restore::finish(&from, &to)).await?
+        };
+        let built: Result<()> = built.await;
+        remove_stage(stage).await;
+        built
+    }
+
+    fn stage_folder(&self) -> PathBuf {
+        let name = format!("stage-{}", uuid::Uuid::new_v4().simple());
+        self.inner.options.folder.join(name)
     }
 
     /// The tarball of a package that comes from the store and not from the registry.
@@ -88,9 +115,12 @@ impl Packages {
         let file = format!("{plain}-{}.tgz", package.version);
         let folder = self.inner.options.user_directory.join("nodes");
         let path = folder.join(&file);
-        fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(&path, bytes))
-            .map_err(|error| local(&path, &error))?;
+        crate::blocking(move || {
+            fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(&path, bytes))
+                .map_err(|error| local(&path, &error))
+        })
+        .await??;
         Ok(format!("file:nodes/{file}"))
     }
 
@@ -110,6 +140,11 @@ impl Packages {
     }
 
     async fn npm_here(&self, command: &str, words: Vec<String>) -> Result<()> {
+        let user_directory = self.inner.options.user_directory.clone();
+        self.npm_in(&user_directory, command, words).await
+    }
+
+    async fn npm_in(&self, folder: &Path, command: &str, words: Vec<String>) -> Result<()> {
         let mut more: Vec<String> = SAVE.iter().map(|&word| word.to_owned()).collect();
         if self.inner.options.config.scripts == InstallScripts::Ignore {
             more.push("--ignore-scripts".to_owned());
@@ -118,36 +153,26 @@ impl Packages {
             more.push("--".to_owned());
             more.extend(words);
         }
-        let options = &self.inner.options;
-        options
-            .npm
-            .run(&options.user_directory, &[command], &more)
-            .await
-            .map(|_| ())
+        self.inner.options.npm.run(folder, &[command], &more).await
     }
 
     /// Puts the tarballs of these packages into the store, as the registry has them.
     pub(super) async fn pack(&self, lock: &Lock, mut wanted: BTreeSet<Digest>) -> Result<()> {
-        let mut specifications = Vec::new();
+        let mut rest = BTreeSet::new();
         for (path, entry) in lock.iter() {
-            if let Some(digest) = entry.digest()
-                && wanted.contains(&digest)
+            if entry
+                .digest()
+                .is_some_and(|digest| wanted.contains(&digest))
             {
                 let name = entry.name.as_deref().unwrap_or(path.name());
-                specifications.push(format!("{name}@{}", entry.version));
+                rest.insert(format!("{name}@{}", entry.version));
             }
         }
-        specifications.sort_unstable();
-        specifications.dedup();
-        for chunk in specifications.chunks(CHUNK) {
-            let folder = self
-                .inner
-                .options
-                .folder
-                .join(format!("stage-{}", uuid::Uuid::new_v4()));
-            let packed = self.pack_some(chunk, &folder, &mut wanted).await;
-            // What stays is removed at the next start.
-            let _ = fs::remove_dir_all(&folder);
+        while !rest.is_empty() {
+            let chunk = take_chunk(&mut rest);
+            let folder = self.stage_folder();
+            let packed = self.pack_some(&chunk, &folder, &mut wanted).await;
+            remove_stage(folder).await;
             packed?;
         }
         match wanted.first() {
@@ -164,7 +189,7 @@ impl Packages {
     async fn pack_some(
         &self,
         specifications: &[String],
-        folder: &std::path::Path,
+        folder: &Path,
         wanted: &mut BTreeSet<Digest>,
     ) -> Result<()> {
         fs::create_dir_all(folder).map_err(|error| local(folder, &error))?;
@@ -196,6 +221,27 @@ impl Packages {
     }
 }
 
+/// Removes a folder that npm worked in; what stays of it is removed at the next start.
+async fn remove_stage(folder: PathBuf) {
+    let _ = crate::blocking(move || fs::remove_dir_all(folder)).await;
+}
+
+/// The next specifications for one run of npm, of which no two make a file of the same name.
+fn take_chunk(rest: &mut BTreeSet<String>) -> Vec<String> {
+    let mut files = BTreeSet::new();
+    let file = |specification: &str| specification.trim_start_matches('@').replace('/', "-");
+    let chunk: Vec<String> = rest
+        .iter()
+        .filter(|specification| files.insert(file(specification)))
+        .take(CHUNK)
+        .cloned()
+        .collect();
+    for specification in &chunk {
+        rest.remove(specification);
+    }
+    chunk
+}
+
 /// What a fresh package.json says: as Node-RED's palette has npm write it.
 fn specifications(
     published: &Published,
@@ -209,4 +255,17 @@ fn specifications(
         (name.clone(), written)
     };
     published.list.packages.iter().map(specification).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_npm_gives_the_same_file_are_packed_apart() {
+        let mut rest = BTreeSet::from(["@a/b@1.0.0", "a-b@1.0.0", "c@1.0.0"].map(str::to_owned));
+        assert_eq!(take_chunk(&mut rest), ["@a/b@1.0.0", "c@1.0.0"]);
+        assert_eq!(take_chunk(&mut rest), ["a-b@1.0.0"]);
+        assert!(rest.is_empty());
+    }
 }

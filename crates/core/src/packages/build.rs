@@ -26,7 +26,7 @@ impl Packages {
         match built.await {
             Ok(()) => Ok(stage),
             Err(error) => {
-                stage.discard();
+                crate::blocking(move || stage.discard()).await?;
                 Err(error)
             }
         }
@@ -66,7 +66,8 @@ impl Packages {
                     format!("the tarball {digest} is not in the store; a newer revision of the packages may have replaced it"),
                 )
             })?;
-            stage.put_tarball(digest, &bytes)?;
+            let stage = stage.clone();
+            crate::blocking(move || stage.put_tarball(digest, &bytes)).await??;
         }
         Ok(())
     }
@@ -78,15 +79,24 @@ impl Packages {
         published: &Published,
         lock: &Lock,
     ) -> Result<()> {
+        let finish = {
+            let (stage, published) = (stage.clone(), published.clone());
+            move || stage.finish(&published)
+        };
         if lock.is_empty() {
             // Nothing is built from nothing, see `Tree::begin`.
-            return stage.finish(published);
+            return crate::blocking(finish).await?;
         }
         let installed = self.npm_install(stage, &[]).await;
         // Peers that contradict each other are the admin's choice (npm's legacy-peer-deps): what is locked is
         // exact all the same, and the check below says so.
         let again = match &installed {
-            Ok(()) => stage.drift(&published.lock)?.is_some(),
+            Ok(()) => {
+                let (stage, lock) = (stage.clone(), published.lock.clone());
+                crate::blocking(move || stage.drift(&lock))
+                    .await??
+                    .is_some()
+            }
             Err(error) => error.message().contains("ERESOLVE"),
         };
         if again {
@@ -95,7 +105,7 @@ impl Packages {
         } else {
             installed?;
         }
-        stage.finish(published)
+        crate::blocking(finish).await?
     }
 
     async fn npm_install(&self, stage: &Stage, more: &[&str]) -> Result<()> {

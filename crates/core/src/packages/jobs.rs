@@ -16,6 +16,8 @@ pub enum Job {
         modules: Vec<Module>,
         /// Ids of node sets.
         enable: Vec<String>,
+        /// Ids of node sets, on an admin.
+        disable: Vec<String>,
     },
     /// End this process in good order: it is started again with other packages.
     Restart {

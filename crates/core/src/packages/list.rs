@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::lock::{Lock, PackagePath};
-use super::name::{PackageName, is_exact_version, shortened};
+use super::name::{PackageName, asks_the_registry, is_exact_version, shortened};
 use super::tarball::Digest;
 use crate::error::{Code, Error, Result};
 
@@ -19,6 +20,12 @@ const MOST_PACKAGES: usize = 2_000;
 
 /// More node sets than any palette has disabled.
 const MOST_DISABLED: usize = 5_000;
+
+/// Deeper than anybody overrides.
+const DEEPEST_OVERRIDE: usize = 10;
+
+/// npm's `overrides`.
+pub type Overrides = serde_json::Map<String, Value>;
 
 /// The longest id of a node set.
 const LONGEST_SET: usize = 512;
@@ -35,6 +42,9 @@ pub struct PackageList {
     /// Whether the tarballs of all packages lie in the store.
     #[serde(default)]
     pub packed: bool,
+    /// npm's `overrides` of the admin's package.json: which versions it takes against what packages ask for.
+    #[serde(default, skip_serializing_if = "Overrides::is_empty")]
+    pub overrides: Overrides,
     /// What cannot follow, and why: for people.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
@@ -102,6 +112,9 @@ impl PackageList {
             if package.upload.is_some() && package.digest().is_none() {
                 return Err(damaged(&format!("the hash of the upload {name} is none")));
             }
+        }
+        if let Some(fault) = overrides_fault(&list.overrides, 0) {
+            return Err(damaged(&fault));
         }
         if let Some(id) = list.disabled.iter().find(|id| !is_set_id(id)) {
             return Err(damaged(&format!("{:?} is no node set", shortened(id))));
@@ -173,6 +186,39 @@ impl PackageList {
     }
 }
 
+/// What is wrong with overrides: names, with a range or without, to ranges or to further overrides.
+pub fn overrides_fault(overrides: &Overrides, depth: usize) -> Option<String> {
+    if depth > DEEPEST_OVERRIDE {
+        return Some("the overrides are nested too deeply".to_owned());
+    }
+    overrides.iter().find_map(|(key, value)| {
+        let at = key
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| *c == '@')
+            .map(|(at, _)| at);
+        let (name, range) = key.split_at(at.unwrap_or(key.len()));
+        let named = key == "." || PackageName::parse(name).is_ok();
+        let ranged = asks_the_registry(range.trim_start_matches('@'));
+        let fault = match value {
+            Value::String(range) => !asks_the_registry(
+                range
+                    .strip_prefix('$')
+                    .filter(|name| PackageName::parse(name).is_ok())
+                    .map_or(range.as_str(), |_| ""),
+            ),
+            Value::Object(inner) => return overrides_fault(inner, depth + 1),
+            _ => true,
+        };
+        (fault || !named || !ranged).then(|| {
+            format!(
+                "the override of {:?} is none of packages of the registry",
+                shortened(key)
+            )
+        })
+    })
+}
+
 /// Whether a text is the id of a node set, `<module>/<set>`, and one that is harmless as the name of a
 /// property in JavaScript.
 pub fn is_set_id(id: &str) -> bool {
@@ -234,6 +280,10 @@ mod tests {
             json!({"packages": {}, "disabled": ["a/__proto__"]}),
             json!({"packages": {}, "disabled": ["__proto__/a"]}),
             json!({"packages": {}, "disabled": ["a"]}),
+            json!({"packages": {}, "overrides": {"a": "git+ssh://evil/x"}}),
+            json!({"packages": {}, "overrides": {"a": {"../b": "1.0.0"}}}),
+            json!({"packages": {}, "overrides": {"a@file:x": "1.0.0"}}),
+            json!({"packages": {}, "overrides": {"a": "$../x"}}),
         ] {
             assert_eq!(
                 read(&hostile).unwrap_err().code(),
@@ -243,6 +293,13 @@ mod tests {
         }
         let long = format!("{{\"packages\":{{}},\"x\":\"{}\"}}", "a".repeat(LIST_LIMIT));
         assert!(PackageList::from_store(&long).is_err());
+    }
+
+    #[test]
+    fn overrides_are_those_of_packages_of_the_registry() {
+        let overrides = json!({"a": "1.0.0", "@s/b@^2": {".": "2.1.0", "c": "$a"}});
+        let list = read(&json!({"packages": {}, "overrides": overrides})).unwrap();
+        assert_eq!(json!(list.overrides), overrides);
     }
 
     #[test]

@@ -74,7 +74,11 @@ impl Lock {
             return Err(damaged(&format!("more than {MOST_ENTRIES} packages")));
         }
         for (path, entry) in &lock.packages {
-            if let Some(fault) = entry.fault().or_else(|| entry.source_fault()) {
+            let own = PackageName::parse(path.name()).is_ok_and(|name| name.is_own());
+            let fault = entry.fault().or_else(|| entry.source_fault());
+            if let Some(fault) =
+                fault.or_else(|| own.then(|| "is never installed by the cluster".to_owned()))
+            {
                 return Err(damaged(&format!("{path} {fault}")));
             }
         }

@@ -14,9 +14,11 @@
 //! - [`permit`]: one restart at a time
 //! - [`tree`]: the packages on a worker's disk
 //! - [`npm`]: runs npm
+//! - `manifest`: the package.json of a user directory; `restore`: a lost one comes back
+//! - `merge`: what an admin decides, pure
 //! - `needs`: which packages flows need
 //! - `follower`: the pure state machine of a worker
-//! - `service`: all of it together, for one instance; `worker` and `build`, `admin` and `admin_disk`
+//! - `service`: all of it together, for one instance; `worker`, `build` and `restart`, `admin` and `admin_disk`
 //! - [`jobs`]: what Node-RED's own process has to do
 
 mod admin;
@@ -26,11 +28,15 @@ mod follower;
 pub mod jobs;
 pub mod list;
 pub mod lock;
+mod manifest;
+mod merge;
 pub mod message;
 pub mod name;
 mod needs;
 pub mod npm;
 pub mod permit;
+mod restart;
+mod restore;
 mod service;
 pub mod snapshot;
 pub mod store;
@@ -40,4 +46,4 @@ mod worker;
 
 pub use admin::Palette;
 pub use service::{AtStart, Options, Packages, State, Status};
-pub use worker::Choice;
+pub use worker::{Choice, Starting};

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Between two looks at a run. A thread waits here, because the signal of a child's end belongs to Node.js.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long the last output may take after the end of npm.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
 /// Lines of output that an error repeats.
 const LINES_SHOWN: usize = 12;
@@ -38,7 +41,7 @@ const OPTIONS: &[&str] = &[
     "--engine-strict",
     "--no-progress",
     "--no-color",
-    "--loglevel=error",
+    "--loglevel=warn",
 ];
 
 /// How npm is started.
@@ -66,12 +69,12 @@ impl Npm {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// Runs npm in a folder, which has a package.json, and returns what it printed on its standard output.
+    /// Runs npm in a folder, which has a package.json.
     ///
     /// # Errors
-    /// `PackagesFailed` with the last lines of its output where it failed or took too long, or where there is
-    /// no npm; `Closed` after [`Npm::stop`].
-    pub async fn run(&self, folder: &Path, command: &[&str], more: &[String]) -> Result<String> {
+    /// `PackagesFailed` with the last lines of its output where it failed or took too long, could not unpack a
+    /// file, or where there is no npm; `Closed` after [`Npm::stop`].
+    pub async fn run(&self, folder: &Path, command: &[&str], more: &[String]) -> Result<()> {
         let npm = self.clone();
         let folder = folder.to_owned();
         let command: Vec<String> = command.iter().map(|&word| word.to_owned()).collect();
@@ -79,26 +82,29 @@ impl Npm {
         crate::blocking(move || npm.run_here(&folder, &command, &more)).await?
     }
 
-    fn run_here(&self, folder: &Path, command: &[String], more: &[String]) -> Result<String> {
+    fn run_here(&self, folder: &Path, command: &[String], more: &[String]) -> Result<()> {
         let mut child = self.start(folder, command, more)?;
-        let shown = Arc::new(Mutex::new(VecDeque::new()));
-        let printed = collect(child.stdout.take(), None);
-        let errors = collect(child.stderr.take(), Some(Arc::clone(&shown)));
-        let ended = self.wait(&mut child);
-        let printed = printed.join().unwrap_or_default();
-        // Joined for its effect: every line is in the log, and the last ones in `shown`.
-        let _ = errors.join();
-        let status = ended?;
-        if status.success() {
-            return Ok(printed);
+        let told = Arc::new(Told::default());
+        let ends = [
+            collect(child.stdout.take(), Arc::clone(&told)),
+            collect(child.stderr.take(), Arc::clone(&told)),
+        ];
+        let status = self.wait(&mut child);
+        for end in ends {
+            // A process that left the group may still hold the pipe.
+            let _ = end.recv_timeout(LAST_OUTPUT);
         }
-        let lines: Vec<String> = lock(&shown).iter().cloned().collect();
-        let lines = if lines.is_empty() {
-            last_lines(&printed)
+        let status = status?;
+        if status.success() && !told.cut_off.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let lines: Vec<String> = lock(&told.last).iter().cloned().collect();
+        let lines = lines.join(" | ");
+        Err(failed(if status.success() {
+            format!("npm could not unpack all files: {lines}")
         } else {
-            lines.join(" | ")
-        };
-        Err(failed(format!("npm ended with {status}: {lines}")))
+            format!("npm ended with {status}: {lines}")
+        }))
     }
 
     fn start(&self, folder: &Path, command: &[String], more: &[String]) -> Result<Child> {
@@ -182,46 +188,61 @@ fn kill(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Reads a pipe to its end, line by line, into the log; keeps all of it, or only the last lines.
-fn collect(
-    pipe: Option<impl Read + Send + 'static>,
-    last: Option<Arc<Mutex<VecDeque<String>>>>,
-) -> thread::JoinHandle<String> {
+/// What npm printed that matters later.
+#[derive(Default)]
+struct Told {
+    /// The last lines, errors before all others.
+    last: Mutex<VecDeque<String>>,
+    /// A file could not be written, which npm takes for a warning.
+    cut_off: AtomicBool,
+}
+
+impl Told {
+    fn note(&self, line: &str) {
+        let unpacking = line.contains("TAR_ENTRY_ERROR");
+        if unpacking {
+            self.cut_off.store(true, Ordering::Release);
+        }
+        let error = line.strip_prefix("npm error ");
+        let worth = error.is_some() || unpacking || !line.starts_with("npm ");
+        // It names a file of this machine with the time in it, so that no two failures are the same.
+        if !worth || line.contains("A complete log of this run") || line.contains("-debug-") {
+            return;
+        }
+        let mut last = lock(&self.last);
+        last.push_back(error.unwrap_or(line).to_owned());
+        if last.len() > LINES_SHOWN {
+            last.pop_front();
+        }
+    }
+}
+
+/// Reads a pipe to its end, line by line, into the log.
+fn collect(pipe: Option<impl Read + Send + 'static>, told: Arc<Told>) -> mpsc::Receiver<()> {
+    let (ended, end) = mpsc::channel();
     thread::spawn(move || {
-        let mut all = String::new();
-        let Some(pipe) = pipe else { return all };
+        let Some(pipe) = pipe else { return };
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
         loop {
             line.clear();
-            match reader
+            let read = reader
                 .by_ref()
                 .take(LONGEST_LINE)
-                .read_until(b'\n', &mut line)
-            {
-                Ok(0) | Err(_) => return all,
-                Ok(_) => {}
+                .read_until(b'\n', &mut line);
+            if matches!(read, Ok(0) | Err(_)) {
+                // Whoever waited for it may have given up.
+                let _ = ended.send(());
+                return;
             }
             let text = without_login(String::from_utf8_lossy(&line).trim_end());
             if !text.is_empty() {
                 tracing::debug!("npm: {text}");
-            }
-            match &last {
-                None => {
-                    all.push_str(&text);
-                    all.push('\n');
-                }
-                Some(_) if text.is_empty() => {}
-                Some(last) => {
-                    let mut last = lock(last);
-                    last.push_back(text.strip_prefix("npm error ").unwrap_or(&text).to_owned());
-                    if last.len() > LINES_SHOWN {
-                        last.pop_front();
-                    }
-                }
+                told.note(&text);
             }
         }
-    })
+    });
+    end
 }
 
 /// A line without the login of an address in it: `https://user:password@host` is one to a registry.
@@ -241,11 +262,6 @@ fn without_login(line: &str) -> String {
     }
     shown.push_str(rest);
     shown
-}
-
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES_SHOWN)..].join(" | ")
 }
 
 fn failed(why: String) -> Error {
@@ -276,14 +292,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_printed_comes_back_and_no_shell_reads_the_words() {
-        let (folder, npm) = program(r#"printf '%s\n' "$2" "$#"; cat"#);
-        let printed = npm
-            .run(folder.path(), &["install"], &["$(touch x); *".to_owned()])
+    async fn no_shell_reads_the_words_and_nothing_can_be_asked() {
+        let (folder, npm) = program(r#"printf '%s\n' "$2" "$#" > words; cat"#);
+        npm.run(folder.path(), &["install"], &["$(touch x); *".to_owned()])
             .await
             .unwrap();
         let expected = format!("--no-audit\n{}\n", OPTIONS.len() + 2);
-        assert_eq!(printed, expected);
+        let words = std::fs::read_to_string(folder.path().join("words")).unwrap();
+        assert_eq!(words, expected);
         assert!(!folder.path().join("x").exists());
     }
 
@@ -300,6 +316,19 @@ mod tests {
             !text.contains("line 1 ") && !text.contains("secret"),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn files_that_could_not_be_unpacked_are_a_failure_though_npm_only_warns() {
+        let (folder, npm) = program(
+            "echo 'npm warn tar TAR_ENTRY_ERROR ENOSPC: no space left' >&2; echo 'npm warn deprecated x' >&2",
+        );
+        let error = npm.run(folder.path(), &["install"], &[]).await.unwrap_err();
+        assert!(
+            error.message().contains("unpack") && error.message().contains("ENOSPC"),
+            "{error}"
+        );
+        assert!(!error.message().contains("deprecated"), "{error}");
     }
 
     #[tokio::test]

@@ -33,13 +33,14 @@ impl RestartPermit {
         }
     }
 
-    /// Takes the permit for a worker; `token` is unique to this grant. Returns whether the worker has it.
+    /// Takes the permit for a worker; `token` is unique to this grant, `place` to where the worker runs, its host
+    /// and user directory. Returns whether the worker has it.
     ///
     /// # Errors
     /// The store's.
-    pub async fn take(&self, worker: &str, token: &str) -> Result<bool> {
+    pub async fn take(&self, worker: &str, place: &str, token: &str) -> Result<bool> {
         let since = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let grant = json!({ "worker": worker, "token": token, "since": since });
+        let grant = json!({ "worker": worker, "place": place, "token": token, "since": since });
         let request = Request::Script {
             script: TAKE,
             keys: vec![self.keyspace.restart_permit()],
@@ -55,20 +56,20 @@ impl RestartPermit {
             .await
     }
 
-    /// Gives the permit back if it is this worker's, by the token of the grant or, without one, by the id.
+    /// Gives the permit back if it is this worker's, by the token of the grant or, without one, by the place.
     /// Returns whether it was.
     ///
     /// # Errors
     /// The store's.
-    pub async fn give_back(&self, worker: &str, token: Option<&str>) -> Result<bool> {
-        // As it stands in the JSON of the grant: `a-1` must not be found in `a-12`.
-        let id = json!({ "worker": worker }).to_string();
+    pub async fn give_back(&self, place: &str, token: Option<&str>) -> Result<bool> {
+        // As it stands in the JSON of the grant: `/data/1` must not be found in `/data/12`.
+        let place = json!({ "place": place }).to_string();
         let request = Request::Script {
             script: RETURN,
             keys: vec![self.keyspace.restart_permit()],
             arguments: vec![
                 token.unwrap_or_default().as_bytes().to_vec(),
-                id.trim_matches(['{', '}']).as_bytes().to_vec(),
+                place.as_bytes()[1..place.len() - 1].to_vec(),
                 self.keyspace.package_channel().as_bytes().to_vec(),
                 Note::permit_free().to_text()?.into_bytes(),
             ],

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -16,7 +16,7 @@ use super::npm::Npm;
 use super::permit::RestartPermit;
 use super::store::{Newest, PackageStore};
 use super::tree::Tree;
-use crate::config::{Compression, PackagesConfig, Role};
+use crate::config::{Compression, PackagesConfig, RestartPolicy, Role};
 use crate::connection::Connection;
 use crate::error::{Code, Error, Result};
 use crate::keyspace::Keyspace;
@@ -34,8 +34,12 @@ pub struct Options {
     pub config: PackagesConfig,
     /// Who it is.
     pub role: Role,
+    /// Of which cluster.
+    pub key_prefix: String,
     /// How its admin is called in revisions.
     pub instance: String,
+    /// Where it runs: its host and user directory.
+    pub place: String,
     /// Node-RED's user directory.
     pub user_directory: PathBuf,
     /// A folder of its own, below that.
@@ -121,6 +125,8 @@ pub(super) struct OfWorker {
     pub(super) came_back: AtomicBool,
     /// Set once Node-RED was asked what it loaded at its start.
     loaded: AtomicBool,
+    /// Set while the links are not those of the tree.
+    pub(super) unlinked: AtomicBool,
 }
 
 impl OfWorker {
@@ -150,8 +156,12 @@ pub(super) struct OfAdmin {
     pub(super) palette: Mutex<Option<Palette>>,
     /// Something changed since the last look at the user directory.
     pub(super) dirty: AtomicBool,
+    /// A user did, and not another admin.
+    pub(super) touched: AtomicBool,
     pub(super) told: Mutex<Vec<String>>,
+    /// Failures in a row, and until when nothing is tried after them.
     pub(super) failures: Mutex<u32>,
+    pub(super) retry_at: Mutex<Option<Instant>>,
 }
 
 impl Packages {
@@ -244,9 +254,13 @@ impl Packages {
                     if complained.as_ref() == Some(&error) {
                         tracing::debug!("{error}");
                     } else {
-                        tracing::warn!(
-                            "packages cannot be compared with the store, trying again: {error}"
-                        );
+                        tracing::warn!("packages: {error}; trying again");
+                    }
+                    if !error.code().is_retriable() {
+                        self.set_status(|status| {
+                            status.state = State::Failed;
+                            status.error = Some(error.clone());
+                        });
                     }
                     complained = Some(error);
                 }
@@ -268,9 +282,25 @@ impl Packages {
         match self.inner.options.role {
             Role::Admin => self.admin_is_waiting(),
             Role::Worker => {
+                let exits = self.inner.options.config.restart == RestartPolicy::Exit;
                 lock(&self.inner.worker.follower).is_waiting()
-                    || lock(&self.inner.worker.restart).is_some()
+                    || (exits && lock(&self.inner.worker.restart).is_some())
             }
+        }
+    }
+
+    /// Waits, unless the instance is closed meanwhile.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub async fn wait(&self, duration: Duration) -> Result<()> {
+        let mut stop = self.inner.stop.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(duration) => Ok(()),
+            _ = stop.wait_for(|stop| *stop) => Err(Error::new(
+                Code::Closed,
+                "the cluster connection of this process is closed",
+            )),
         }
     }
 
@@ -286,16 +316,4 @@ impl Packages {
 /// A panic while one of these short locks was held leaves nothing half-done behind it.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What only this module can do: waits, unless the instance is closed meanwhile.
-pub(super) async fn pause(packages: &Packages, duration: Duration) -> Result<()> {
-    let mut stop = packages.inner.stop.subscribe();
-    tokio::select! {
-        () = tokio::time::sleep(duration) => Ok(()),
-        _ = stop.wait_for(|stop| *stop) => Err(Error::new(
-            Code::Closed,
-            "the cluster connection of this process is closed",
-        )),
-    }
 }

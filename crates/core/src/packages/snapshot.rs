@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::list::{LeftOut, Package, PackageList};
+use super::list::{LeftOut, Overrides, Package, PackageList, overrides_fault};
 use super::lock::{Lock, PackagePath};
 use super::name::{PackageName, asks_the_registry, shortened};
 use super::tarball::{Digest, TARBALL_LIMIT};
@@ -23,14 +23,16 @@ pub struct Snapshot {
     pub list: PackageList,
     /// The part of the lock file that belongs to it.
     pub lock: Lock,
-    /// Uploaded tarballs, whose bytes nobody else has.
-    pub uploads: BTreeMap<Digest, Vec<u8>>,
+    /// Uploaded tarballs, whose bytes nobody else has: where they lie.
+    pub uploads: BTreeMap<Digest, PathBuf>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Manifest {
     #[serde(default)]
     dependencies: BTreeMap<String, String>,
+    #[serde(default)]
+    overrides: Overrides,
 }
 
 /// The `dependencies` of the package.json in a user directory; none where there is no such file.
@@ -38,12 +40,16 @@ struct Manifest {
 /// # Errors
 /// `LocalFile` where it cannot be read or is none.
 pub fn dependencies(user_directory: &Path) -> Result<BTreeMap<String, String>> {
+    manifest(user_directory).map(|manifest| manifest.dependencies)
+}
+
+fn manifest(user_directory: &Path) -> Result<Manifest> {
     let file = user_directory.join("package.json");
     match fs::read(&file) {
-        Ok(bytes) => serde_json::from_slice::<Manifest>(&bytes)
-            .map(|manifest| manifest.dependencies)
-            .map_err(|error| local(&file, &error.to_string())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map_err(|error| local(&file, &error.to_string()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Manifest::default()),
         Err(error) => Err(local(&file, &error.to_string())),
     }
 }
@@ -53,22 +59,54 @@ pub fn dependencies(user_directory: &Path) -> Result<BTreeMap<String, String>> {
 /// # Errors
 /// `LocalFile` where a file is there and cannot be read.
 pub fn read(user_directory: &Path) -> Result<Snapshot> {
-    let wanted = dependencies(user_directory)?;
+    let Manifest {
+        dependencies: wanted,
+        overrides,
+    } = manifest(user_directory)?;
     if wanted.keys().all(|name| is_own(name)) {
         return Ok(Snapshot::default());
     }
-    let upload = |file: &str| {
-        let path = user_directory.join("nodes").join(file);
-        let metadata = fs::metadata(&path).map_err(|error| error.to_string())?;
-        if metadata.len() > TARBALL_LIMIT as u64 {
-            return Err(format!("more than {TARBALL_LIMIT} bytes"));
-        }
-        fs::read(&path).map_err(|error| error.to_string())
-    };
-    Ok(match read_lock(user_directory)? {
-        Some(lock) => of(&wanted, &lock, upload),
+    let modules = user_directory.join("node_modules");
+    let is_there = |name: &PackageName| modules.join(name.as_str()).join("package.json").exists();
+    let mut snapshot = match read_lock(user_directory)? {
+        Some(lock) => of(&wanted, &lock, is_there),
         None => without_lock(&wanted),
-    })
+    };
+    for file in snapshot.uploads.values_mut() {
+        *file = user_directory.join("nodes").join(&file);
+    }
+    if let Some(fault) = overrides_fault(&overrides, 0) {
+        snapshot.list.left_out.push(LeftOut {
+            name: "overrides".to_owned(),
+            reason: format!("in package.json are not followed: {fault}"),
+        });
+    } else if !snapshot.list.packages.is_empty() {
+        snapshot.list.overrides = overrides;
+    }
+    Ok(snapshot)
+}
+
+/// The bytes of an uploaded tarball. Blocks.
+///
+/// # Errors
+/// `LocalFile` where it cannot be read, or is another one than the one that is installed.
+pub fn read_upload(file: &Path, digest: Digest) -> Result<Vec<u8>> {
+    let metadata = fs::metadata(file).map_err(|error| local(file, &error.to_string()))?;
+    if metadata.len() > TARBALL_LIMIT as u64 {
+        return Err(local(
+            file,
+            &format!("it has more than {TARBALL_LIMIT} bytes"),
+        ));
+    }
+    let bytes = fs::read(file).map_err(|error| local(file, &error.to_string()))?;
+    if Digest::of(&bytes) == digest {
+        Ok(bytes)
+    } else {
+        Err(local(
+            file,
+            "it is not the tarball that is installed; remove the package in the palette and upload it again",
+        ))
+    }
 }
 
 /// npm's own lock file; where npm was told to keep none, the record that it leaves beside what it installed.
@@ -109,23 +147,26 @@ fn without_lock(wanted: &BTreeMap<String, String>) -> Snapshot {
     }
 }
 
-/// What of the `wanted` dependencies can follow, with its part of the lock file. `upload` gives the bytes of
-/// an uploaded tarball.
+/// What of the `wanted` dependencies can follow, with its part of the lock file; `is_there` tells whether a
+/// package has its folder. Uploads are named by their files.
 fn of(
     wanted: &BTreeMap<String, String>,
     lock: &Lock,
-    upload: impl Fn(&str) -> std::result::Result<Vec<u8>, String>,
+    is_there: impl Fn(&PackageName) -> bool,
 ) -> Snapshot {
     let mut snapshot = Snapshot::default();
     let mut lock = lock.clone();
-    for (name, specification) in wanted {
-        if is_own(name) {
-            continue;
-        }
-        match follow(name, specification, &mut lock, &upload) {
-            Ok((name, package, bytes)) => {
-                if let (Some(digest), Some(bytes)) = (package.digest(), bytes) {
-                    snapshot.uploads.insert(digest, bytes);
+    for (_, entry) in lock.iter_mut() {
+        entry.drop_own_peers();
+    }
+    // Uploads first: others may need them.
+    let mut all: Vec<_> = wanted.iter().filter(|(name, _)| !is_own(name)).collect();
+    all.sort_by_key(|(_, specification)| !specification.starts_with(UPLOADS));
+    for (name, specification) in all {
+        match follow(name, specification, &mut lock, &is_there) {
+            Ok((name, package, file)) => {
+                if let (Some(digest), Some(file)) = (package.digest(), file) {
+                    snapshot.uploads.insert(digest, PathBuf::from(file));
                 }
                 snapshot.list.packages.insert(name, package);
             }
@@ -150,13 +191,13 @@ fn of(
     snapshot
 }
 
-type Followed = (PackageName, Package, Option<Vec<u8>>);
+type Followed = (PackageName, Package, Option<String>);
 
 fn follow(
     name: &str,
     specification: &str,
     lock: &mut Lock,
-    upload: &impl Fn(&str) -> std::result::Result<Vec<u8>, String>,
+    is_there: &impl Fn(&PackageName) -> bool,
 ) -> std::result::Result<Followed, String> {
     let name = PackageName::parse(name)?;
     let top = PackagePath::top(&name);
@@ -165,18 +206,17 @@ fn follow(
         && (!asks_the_registry(specification) || specification.starts_with("npm:"))
     {
         return Err(format!(
-            "is installed from {:?}, which only this admin has; publish it in a registry, or upload it as a tarball in the palette",
-            shortened(specification)
+            "is installed from {}; publish it in a registry, or upload it as a tarball in the palette",
+            kind_of(specification)
         ));
     }
-    let entry = lock.get(&top).ok_or(
+    let entry = lock.get(&top).filter(|_| is_there(&name)).ok_or(
         "stands in package.json and is not installed; run `npm install` in the user directory",
     )?;
     let mut package = Package {
         version: entry.version.clone(),
         upload: None,
     };
-    let mut bytes = None;
     if let Some(file) = uploaded {
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
         if file.starts_with('.') || !file.bytes().all(harmless) {
@@ -185,17 +225,13 @@ fn follow(
                 shortened(file)
             ));
         }
-        let found = upload(file).map_err(|why| {
-            format!("was uploaded, and its tarball nodes/{file} cannot be read ({why})")
-        })?;
-        let digest = Digest::of(&found);
-        if entry.digest() != Some(digest) {
-            return Err(format!(
-                "was uploaded, and its tarball nodes/{file} is not the one that is installed; upload it again"
-            ));
-        }
+        let digest = entry.digest().ok_or(
+            "was uploaded, and the lock file has no SHA-512 of its tarball; remove it and upload it again",
+        )?;
         package.upload = Some(digest.to_string());
-        bytes = Some(found);
+        if let Some(entry) = lock.get_mut(&top) {
+            entry.resolved = Some(digest.as_source());
+        }
     }
     let all: Vec<PackagePath> = lock.needed_by([&name]).into_iter().cloned().collect();
     for path in &all {
@@ -203,21 +239,34 @@ fn follow(
             continue;
         };
         let elsewhere = entry.resolved.as_deref().is_some_and(|resolved| {
-            *path != top && !resolved.starts_with("http") && Digest::of_source(resolved).is_none()
+            !resolved.starts_with("http") && Digest::of_source(resolved).is_none()
         });
+        let own = PackageName::parse(path.name()).is_ok_and(|name| name.is_own());
         let fault = entry
             .fault()
-            .or_else(|| elsewhere.then(|| "does not come from the registry".to_owned()));
+            .or_else(|| elsewhere.then(|| "does not come from the registry".to_owned()))
+            .or_else(|| own.then(|| "is never installed by the cluster".to_owned()));
         match fault {
             Some(fault) if *path == top => return Err(fault),
             Some(fault) => return Err(format!("needs {}, which {fault}", path.name())),
             None => {}
         }
     }
-    if let (Some(digest), Some(entry)) = (package.digest(), lock.get_mut(&top)) {
-        entry.resolved = Some(digest.as_source());
+    Ok((name, package, uploaded.map(str::to_owned)))
+}
+
+/// Where a package comes from, without the text, which may hold a login.
+fn kind_of(specification: &str) -> &'static str {
+    let begins = |with: &[&str]| with.iter().any(|with| specification.starts_with(with));
+    if begins(&["npm:"]) {
+        "another package under this name, an alias"
+    } else if begins(&["file:", "link:", ".", "/", "~"]) {
+        "a folder or file that only this admin has"
+    } else if begins(&["http:", "https:"]) {
+        "an address"
+    } else {
+        "a git repository"
     }
-    Ok((name, package, bytes))
 }
 
 fn is_own(name: &str) -> bool {
@@ -248,10 +297,7 @@ mod tests {
         let wanted = serde_json::from_value(dependencies.clone()).unwrap();
         let file = json!({"lockfileVersion": 3, "packages": packages}).to_string();
         let lock = Lock::from_file(file.as_bytes()).unwrap();
-        of(&wanted, &lock, |file| match file {
-            "up-1.0.0.tgz" => Ok(b"upload".to_vec()),
-            _ => Err("not found".to_owned()),
-        })
+        of(&wanted, &lock, |name| name.as_str() != "absent")
     }
 
     #[test]
@@ -288,6 +334,7 @@ mod tests {
             }),
             &json!({
                 "node_modules/ok": {"version": "1.0.0"},
+                "node_modules/absent": {"version": "1.0.0"},
                 "node_modules/deep": {"version": "1.0.0", "dependencies": {"from-git": "*"}},
                 "node_modules/from-git": {"version": "1.0.0", "resolved": "git+ssh://git@host/x.git#a"},
                 "node_modules/linked": {"version": "1.0.0", "link": true},
@@ -302,29 +349,49 @@ mod tests {
             .map(|left| (left.name.as_str(), left.reason.as_str()))
             .collect();
         assert_eq!(reasons.len(), 9, "{reasons:?}");
-        assert!(reasons["folder"].contains("file:../folder"));
+        assert!(reasons["folder"].contains("folder or file"));
+        assert!(reasons["git"].contains("git repository"));
+        assert!(reasons["url"].contains("an address"));
         assert!(reasons["deep"].contains("from-git"), "{reasons:?}");
         assert!(reasons["absent"].contains("not installed"));
-        assert!(reasons["lost"].contains("nodes/lost-1.0.0.tgz"));
+        assert!(reasons["lost"].contains("SHA-512"));
     }
 
     #[test]
-    fn an_upload_goes_as_bytes_with_their_hash() {
-        let entry = |bytes: &[u8]| json!({"node_modules/up": {"version": "1.0.0", "resolved": "file:nodes/up-1.0.0.tgz", "integrity": integrity(bytes)}});
-        let wanted = json!({"up": "file:nodes/up-1.0.0.tgz"});
-        let good = snapshot(&wanted, &entry(b"upload"));
+    fn an_upload_goes_by_its_hash_and_so_does_what_needs_it() {
         let digest = super::Digest::of(b"upload");
+        let snapshot = snapshot(
+            &json!({"a-first": "1.0.0", "up": "file:nodes/up-1.0.0.tgz"}),
+            &json!({
+                "node_modules/a-first": {"version": "1.0.0", "dependencies": {"up": "1.0.0"}, "peerDependencies": {"node-red": "*"}},
+                "node_modules/node-red": {"version": "4.0.0", "peer": true},
+                "node_modules/up": {"version": "1.0.0", "resolved": "file:nodes/up-1.0.0.tgz", "integrity": integrity(b"upload")},
+            }),
+        );
+        assert_eq!(snapshot.list.left_out, []);
         assert_eq!(
-            good.uploads.get(&digest).map(Vec::as_slice),
-            Some(b"upload".as_slice())
+            snapshot.uploads,
+            BTreeMap::from([(digest, "up-1.0.0.tgz".into())])
         );
         assert_eq!(
-            good.list.roots().into_values().next(),
+            snapshot.list.roots().into_values().nth(1),
             Some(digest.as_source())
         );
-        Lock::from_store(&good.lock.to_text().unwrap()).unwrap();
-        let replaced = snapshot(&wanted, &entry(b"other"));
-        assert!(replaced.list.left_out[0].reason.contains("upload it again"));
+        let text = snapshot.lock.to_text().unwrap();
+        assert!(!text.contains("node-red"), "{text}");
+        Lock::from_store(&text).unwrap();
+    }
+
+    #[test]
+    fn the_bytes_of_an_upload_are_those_that_are_installed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("up-1.0.0.tgz");
+        fs::write(&file, b"upload").unwrap();
+        let digest = super::Digest::of(b"upload");
+        assert_eq!(read_upload(&file, digest).unwrap(), b"upload");
+        fs::write(&file, b"other").unwrap();
+        let error = read_upload(&file, digest).unwrap_err();
+        assert!(error.message().contains("upload it again"), "{error}");
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl PackageStore {
     /// # Errors
     /// The store's; `ValueDamaged` and `ValueTooLarge` where the content is not one to follow.
     pub async fn load(&self) -> Result<Option<Published>> {
+        self.check_sizes().await?;
         let mut transaction = redis::pipe();
         transaction
             .atomic()
@@ -143,6 +144,29 @@ impl PackageStore {
         let (list, lock) =
             published.map_err(|error| error.while_doing(&self.keyspace.packages_content()))?;
         Ok(Some(Published { head, list, lock }))
+    }
+
+    /// Checks that what is stored may be read at all, before it is.
+    async fn check_sizes(&self) -> Result<()> {
+        let key = self.keyspace.packages_content();
+        let mut lengths = redis::pipe();
+        lengths.atomic();
+        for field in ["list", "lock"] {
+            lengths.cmd("HSTRLEN").arg(&key).arg(field);
+        }
+        let (list, lock): (usize, usize) = self
+            .connection
+            .run(Lane::Commands, &Request::Transaction(lengths), Repeat::Safe)
+            .await?;
+        if list > LIST_LIMIT || lock > LOCK_LIMIT {
+            return Err(Error::new(
+                Code::ValueTooLarge,
+                format!(
+                    "{key}: the list has {list} bytes, at most {LIST_LIMIT}, the lock file {lock}, at most {LOCK_LIMIT}"
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// Saves a revision, if the newest one is still `seen` and all of `tarballs` are there.

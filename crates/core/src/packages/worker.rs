@@ -1,23 +1,17 @@
 //! A worker follows the packages of the admin.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::jobs::{Job, Module};
 use super::list::PackageList;
 use super::name::PackageName;
 use super::needs::Needs;
-use super::service::{AtStart, Packages, State, lock, pause};
+use super::service::{AtStart, Packages, State, lock};
 use super::store::{Newest, Published};
-use super::tree::{Tree, links};
-use crate::config::RestartPolicy;
+use super::tree::{Opening, Tree, links};
 use crate::error::{Code, Error, Result};
-
-/// First and longest pause before a worker that cannot start its flows tries again.
-const RETRY_FIRST: Duration = Duration::from_secs(2);
-const RETRY_LONGEST: Duration = Duration::from_secs(60);
 
 /// Which flows a worker starts with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +20,29 @@ pub enum Choice {
     Newest,
     /// The last ones that ran here: the newest need packages that cannot be installed.
     LastGood,
+    /// None yet: they need packages that cannot be installed.
+    TryAgain,
+}
+
+/// The flows that a worker is about to start with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Starting<'text> {
+    /// Those of the store.
+    OfStore(&'text str),
+    /// Those of its disk, or none.
+    Kept(&'text str),
+}
+
+impl<'text> Starting<'text> {
+    fn text(self) -> &'text str {
+        match self {
+            Self::OfStore(text) | Self::Kept(text) => text,
+        }
+    }
+
+    fn needs_store(self) -> bool {
+        matches!(self, Self::OfStore(_))
+    }
 }
 
 /// Whether Node-RED has loaded packages of the tree already.
@@ -36,50 +53,59 @@ enum Phase {
 }
 
 impl Packages {
-    /// Before Node-RED loads its palette: installs what the admin has. Where that fails, `flows` decide: if they
-    /// need what is missing, this waits and tries again, unless `last_good` need nothing of it.
+    /// Before Node-RED loads its palette: installs what the admin has. Where that fails, the flows decide: if
+    /// they need what is missing, it has to be tried again, unless the `last_good` ones need nothing of it. Flows
+    /// that are there although the store is away are given as `Flows::Kept`.
     ///
     /// # Errors
     /// `Closed`.
-    pub async fn prepare_worker(&self, flows: &str, last_good: Option<&str>) -> Result<Choice> {
+    pub async fn prepare_worker(
+        &self,
+        flows: Starting<'_>,
+        last_good: Option<&str>,
+    ) -> Result<Choice> {
         if !self.inner.options.config.sync {
-            tracing::info!(
-                "this worker does not follow the admin's packages (syncPackages: false)"
-            );
+            if self.status().borrow().state != State::Off {
+                tracing::info!(
+                    "this worker does not follow the admin's packages (syncPackages: false)"
+                );
+            }
             self.set_status(|status| status.state = State::Off);
             return Ok(Choice::Newest);
         }
-        let needs = Needs::of(flows);
-        let mut retry = RETRY_FIRST;
-        loop {
-            let error = match self.catch_up().await {
-                Ok(()) => return Ok(Choice::Newest),
-                Err(error) if error.code() == Code::Closed => return Err(error),
-                Err(error) => error,
-            };
-            let lacking = self.lacking(&needs).await;
-            if lacking.is_empty() {
-                tracing::error!(
-                    "the packages of the admin could not be installed, this worker starts with what it has: {error}"
-                );
-                return Ok(Choice::Newest);
+        let error = match self.catch_up(flows.needs_store()).await {
+            Ok(()) => return Ok(Choice::Newest),
+            Err(error) if error.code() == Code::Closed => return Err(error),
+            Err(error) => error,
+        };
+        let lacking = match self.lacking(flows.text()).await {
+            Ok(lacking) => lacking,
+            // Not knowing what is lacking is no reason to start without it.
+            Err(unknown) => {
+                tracing::warn!("what the flows need of packages is not known yet: {unknown}");
+                return Ok(Choice::TryAgain);
             }
-            let needed = lacking.join(", ");
-            if let Some(flows) = last_good
-                && self.lacking(&Needs::of(flows)).await.is_empty()
-            {
-                tracing::error!(
-                    "the newest flows need {needed}, which could not be installed; this worker starts with the last flows that ran here: {error}"
-                );
-                return Ok(Choice::LastGood);
-            }
+        };
+        if lacking.is_empty() {
             tracing::error!(
-                "the flows need {needed}, which could not be installed; trying again in {} s: {error}",
-                retry.as_secs()
+                "the packages of the admin could not be installed, this worker starts with what it has: {error}"
             );
-            pause(self, retry).await?;
-            retry = (retry * 2).min(RETRY_LONGEST);
+            return Ok(Choice::Newest);
         }
+        let needed = lacking.join(", ");
+        if let Some(flows) = last_good
+            && self
+                .lacking(flows)
+                .await
+                .is_ok_and(|lacking| lacking.is_empty())
+        {
+            tracing::error!(
+                "the newest flows need {needed}, which could not be installed; this worker starts with the last flows that ran here: {error}"
+            );
+            return Ok(Choice::LastGood);
+        }
+        tracing::error!("the flows need {needed}, which could not be installed: {error}");
+        Ok(Choice::TryAgain)
     }
 
     /// What Node-RED has to know when it loads its palette.
@@ -100,35 +126,12 @@ impl Packages {
         crate::blocking(move || links::lacking(&user_directory, names)).await?
     }
 
-    /// The flows run here: if this is the end of a restart, the next worker may.
-    pub async fn came_back(&self) {
-        let worker = &self.inner.worker;
-        if !self.inner.options.config.sync || worker.came_back.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut id = self.inner.id.clone();
-        let Ok(id) = id.wait_for(Option::is_some).await.map(|id| id.clone()) else {
-            return;
-        };
-        let id = id.unwrap_or_default();
-        let file = self.permit_file();
-        let token = std::fs::read_to_string(&file).ok();
-        let token = token.as_deref().map(str::trim);
-        let given = self.inner.permit.give_back(&id, token);
-        match given.await {
-            Ok(true) => tracing::info!("restarted with new packages; the next worker may restart"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!("the permit to restart is left to expire: {error}"),
-        }
-        // Of no use any more, and another one is written in its place.
-        let _ = std::fs::remove_file(file);
-    }
-
     /// Compares with the store and does what follows from it.
     pub(super) async fn look_as_worker(&self) -> Result<()> {
         if !self.inner.options.config.sync {
             return Ok(());
         }
+        self.link_again().await?;
         if !self.inner.worker.loaded() {
             self.load(Vec::new(), Phase::Start).await?;
         }
@@ -140,29 +143,25 @@ impl Packages {
     }
 
     /// At the start: takes hold of the tree, links what is there, installs what is newer.
-    async fn catch_up(&self) -> Result<()> {
-        self.open_tree().await?;
+    async fn catch_up(&self, needs_store: bool) -> Result<()> {
+        self.open_tree(Opening::AtStart).await?;
+        self.link_again().await?;
         // The flows come from the disk then, and so do the packages.
-        if self.inner.store.is_away() {
+        if !needs_store && self.inner.store.is_away() {
             return Ok(());
         }
         let newest = match self.newest().await {
             Ok(newest) => newest,
-            Err(error) if error.code().is_retriable() => {
+            Err(error) if !needs_store && error.code().is_retriable() => {
                 tracing::warn!("the packages are those of this worker's disk: {error}");
                 return Ok(());
             }
             Err(error) => return Err(error),
         };
-        let has = self.tree()?.installed().map(|installed| installed.head.id);
-        match &newest {
-            Newest::Revision(head) if Some(&head.id) != has.as_ref() => {}
-            _ => return Ok(()),
-        }
-        if !lock(&self.inner.worker.follower).wants(&newest, Instant::now())
-            && self.status().borrow().error.is_none()
-        {
-            // The store went back; an admin may know better.
+        let wants = lock(&self.inner.worker.follower).wants(&newest, Instant::now());
+        // What failed a moment ago is tried again here: the flows wait for it.
+        let failed = self.status().borrow().error.is_some();
+        if !wants && !failed {
             return Ok(());
         }
         self.install_or_fail(&newest, Phase::Start).await?;
@@ -172,27 +171,48 @@ impl Packages {
         }
     }
 
-    async fn open_tree(&self) -> Result<()> {
-        if lock(&self.inner.worker.tree)
-            .as_ref()
-            .is_some_and(Result::is_ok)
-        {
-            return Ok(());
+    async fn open_tree(&self, opening: Opening) -> Result<Arc<Tree>> {
+        if let Some(Ok(tree)) = &*lock(&self.inner.worker.tree) {
+            return Ok(Arc::clone(tree));
         }
         let options = &self.inner.options;
         let (user_directory, folder) = (options.user_directory.clone(), options.folder.clone());
-        let opened = crate::blocking(move || Tree::open(&user_directory, &folder)).await?;
-        let (tree, before) = opened.inspect_err(|error| {
+        let key_prefix = options.key_prefix.clone();
+        let opened = crate::blocking(move || {
+            let (tree, before) = Tree::open(&user_directory, &folder, opening)?;
+            let installed = tree.installed();
+            let ours = tree.is_of(&key_prefix);
+            Ok::<_, Error>((tree, before, installed, ours))
+        });
+        let (tree, before, installed, ours) = opened.await?.inspect_err(|error| {
             *lock(&self.inner.worker.tree) = Some(Err(error.clone()));
             self.failed(error);
         })?;
-        let installed = tree.installed();
-        *lock(&self.inner.worker.tree) = Some(Ok(Arc::new(tree)));
+        let tree = Arc::new(tree);
+        *lock(&self.inner.worker.tree) = Some(Ok(Arc::clone(&tree)));
         self.now_has(installed.as_ref(), before.as_ref());
-        if let Some(installed) = installed {
-            self.link(&installed.list).await?;
+        if !ours {
+            // Numbers of another cluster say nothing about this one's.
+            lock(&self.inner.worker.follower).has(None);
         }
-        Ok(())
+        self.inner
+            .worker
+            .unlinked
+            .store(installed.is_some(), Ordering::Release);
+        Ok(tree)
+    }
+
+    /// Makes the links, where that has not been done or failed.
+    async fn link_again(&self) -> Result<()> {
+        if !self.inner.worker.unlinked.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let tree = self.tree().await?;
+        let installed = crate::blocking(move || tree.installed()).await?;
+        match installed {
+            Some(installed) => self.link(&installed.list).await,
+            None => Ok(()),
+        }
     }
 
     /// The tree holds this now, and Node-RED has not looked at it yet; `before` is what an earlier process had.
@@ -280,12 +300,17 @@ impl Packages {
     }
 
     async fn install(&self, phase: Phase) -> Result<()> {
-        let tree = self.tree()?;
+        let tree = self.tree().await?;
         let Some(published) = self.inner.store.load().await? else {
+            // Gone, or switched off, since it was looked at.
+            self.set_status(|status| status.state = State::Waiting);
             return Ok(());
         };
         *lock(&self.inner.worker.wanted) = Some(published.list.clone());
-        let installed = tree.installed();
+        let installed = {
+            let tree = Arc::clone(&tree);
+            crate::blocking(move || tree.installed()).await?
+        };
         let began = Instant::now();
         let fresh = Published {
             head: published.head.clone(),
@@ -363,6 +388,8 @@ impl Packages {
         phase: Phase,
     ) -> Result<()> {
         *lock(&self.inner.worker.restart) = None;
+        let (tree, key_prefix) = (self.tree().await?, self.inner.options.key_prefix.clone());
+        crate::blocking(move || tree.mark(&key_prefix)).await??;
         self.link(&published.list).await?;
         self.set_status(|status| {
             status.state = State::Current;
@@ -385,9 +412,11 @@ impl Packages {
     }
 
     async fn link(&self, list: &PackageList) -> Result<()> {
-        let (tree, list) = (self.tree()?, list.clone());
+        self.inner.worker.unlinked.store(true, Ordering::Release);
+        let (tree, list) = (self.tree().await?, list.clone());
         let linked = crate::blocking(move || links::link(&tree, &list)).await?;
         let linked = linked.inspect_err(|error| self.failed(error))?;
+        self.inner.worker.unlinked.store(false, Ordering::Release);
         let notes: Vec<String> = linked.conflicts.into_values().collect();
         for note in &notes {
             tracing::warn!("{note}");
@@ -400,7 +429,9 @@ impl Packages {
     async fn load(&self, enable: Vec<String>, phase: Phase) -> Result<()> {
         self.inner.worker.set_loaded();
         // Where the tree cannot be used, that has been said.
-        let Ok(tree) = self.tree() else { return Ok(()) };
+        let Ok(tree) = self.tree().await else {
+            return Ok(());
+        };
         let found = crate::blocking(move || {
             let installed = tree.installed()?;
             let names = installed.list.packages.iter();
@@ -421,7 +452,11 @@ impl Packages {
         let outcome = self
             .inner
             .jobs
-            .have_done(Job::Load { modules, enable })
+            .have_done(Job::Load {
+                modules,
+                enable,
+                disable: Vec::new(),
+            })
             .await?;
         let mut failed = outcome.failed;
         match (outcome.restart.is_empty(), phase) {
@@ -442,55 +477,34 @@ impl Packages {
         Ok(())
     }
 
-    /// Takes the permit, if this worker is to restart by itself, and restarts.
-    async fn restart_if_due(&self) -> Result<()> {
-        let Some(reason) = lock(&self.inner.worker.restart).clone() else {
-            return Ok(());
-        };
-        if self.inner.options.config.restart == RestartPolicy::Manual {
-            return Ok(());
-        }
-        let Some(id) = self.inner.id.borrow().clone() else {
-            return Ok(());
-        };
-        let file = self.permit_file();
-        let token = match std::fs::read_to_string(&file) {
-            Ok(token) => token,
-            Err(_) => {
-                let token = uuid::Uuid::new_v4().to_string();
-                // Without it the id serves.
-                let _ = std::fs::write(&file, &token);
-                token
-            }
-        };
-        if !self.inner.permit.take(&id, token.trim()).await? {
-            return Ok(());
-        }
-        tracing::info!("{reason}: this worker has the permit to restart and ends");
-        self.set_status(|status| status.state = State::Restarting);
-        let restarted = self.inner.jobs.have_done(Job::Restart { reason });
-        restarted.await.map(|_| ())
-    }
-
     /// The packages that the flows need and of which nothing is there.
-    async fn lacking(&self, needs: &Needs) -> Vec<String> {
-        let Some(list) = lock(&self.inner.worker.wanted).clone() else {
-            return Vec::new();
+    async fn lacking(&self, flows: &str) -> Result<Vec<String>> {
+        let wanted = lock(&self.inner.worker.wanted).clone();
+        let list = match (wanted, &self.status().borrow().error) {
+            (Some(list), _) => list,
+            // The list could not be read for now; one that is damaged tells nothing, and says so.
+            (None, Some(error)) if error.code().is_retriable() => return Err(error.clone()),
+            (None, _) => return Ok(Vec::new()),
         };
-        let types = self.inner.store.types().await.unwrap_or_default();
+        let types = match self.inner.store.types().await {
+            Err(error) if error.code().is_retriable() => return Err(error),
+            types => types.unwrap_or_default(),
+        };
+        let flows = flows.to_owned();
         let modules = self.inner.options.user_directory.join("node_modules");
-        let lacks =
-            |name: &&PackageName| !modules.join(name.as_str()).join("package.json").exists();
-        let needed = needs.among(&list, &types).into_iter();
-        needed.filter(lacks).map(ToString::to_string).collect()
+        crate::blocking(move || {
+            let needs = Needs::of(&flows);
+            let lacks =
+                |name: &&PackageName| !modules.join(name.as_str()).join("package.json").exists();
+            let needed = needs.among(&list, &types).into_iter();
+            needed.filter(lacks).map(ToString::to_string).collect()
+        })
+        .await
     }
 
-    pub(super) fn tree(&self) -> Result<Arc<Tree>> {
-        let not_open = || Error::new(Code::Internal, "the folder of the packages is not open");
-        lock(&self.inner.worker.tree).clone().ok_or_else(not_open)?
-    }
-
-    fn permit_file(&self) -> PathBuf {
-        self.inner.options.folder.join("permit")
+    /// The tree; where it could not be opened at the start, that is tried again, without what an earlier process
+    /// left for that start.
+    async fn tree(&self) -> Result<Arc<Tree>> {
+        self.open_tree(Opening::Later).await
     }
 }

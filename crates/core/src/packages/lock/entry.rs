@@ -87,6 +87,12 @@ struct PeerMeta {
 }
 
 impl Entry {
+    /// Forgets peers that the cluster never installs: Node-RED is there.
+    pub fn drop_own_peers(&mut self) {
+        let is_own = |name: &str| PackageName::parse(name).is_ok_and(|name| name.is_own());
+        self.peer_dependencies.retain(|name, _| !is_own(name));
+    }
+
     /// The names that it depends on.
     pub(super) fn needs(&self) -> impl Iterator<Item = &str> {
         let all = [
@@ -131,9 +137,9 @@ impl Entry {
                 ));
             }
             if !asks_the_registry(range) {
+                // Its text may hold a login.
                 return Some(format!(
-                    "depends on {name} from {:?}, which is not the registry",
-                    shortened(range)
+                    "depends on {name} from somewhere else than the registry"
                 ));
             }
         }
@@ -167,10 +173,9 @@ impl Entry {
     /// Why what it says of its tarball cannot come from a store.
     pub(super) fn source_fault(&self) -> Option<String> {
         match &self.resolved {
-            Some(resolved) if Digest::of_source(resolved).is_none() => Some(format!(
-                "comes from {:?}, which is neither the registry nor an upload",
-                shortened(resolved)
-            )),
+            Some(resolved) if Digest::of_source(resolved).is_none() => Some(
+                "comes from an address, which is neither the registry nor an upload".to_owned(),
+            ),
             Some(_) if self.digest().is_none() => {
                 Some("is an upload without the hash that it must have".to_owned())
             }

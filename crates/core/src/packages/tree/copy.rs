@@ -8,8 +8,15 @@ use std::path::Path;
 /// npm's record of what it installed, in `node_modules`. It believes it only if no package is newer.
 const RECORD: &str = ".package-lock.json";
 
+/// Whether a copy shares its files with what it was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Files {
+    Linked,
+    Copied,
+}
+
 /// Makes `to` what `from` is; nothing where that is not there.
-pub(super) fn tree(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn tree(from: &Path, to: &Path, files: Files) -> io::Result<()> {
     let entries = match fs::read_dir(from) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -22,12 +29,12 @@ pub(super) fn tree(from: &Path, to: &Path) -> io::Result<()> {
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            tree(&source, &target)?;
+            tree(&source, &target, files)?;
         } else if kind.is_symlink() {
             symlink(&fs::read_link(&source)?, &target)?;
         } else if entry.file_name() == RECORD {
             record = Some((source, target));
-        } else if fs::hard_link(&source, &target).is_err() {
+        } else if files == Files::Copied || fs::hard_link(&source, &target).is_err() {
             // Not every file system has links.
             fs::copy(&source, &target)?;
         }

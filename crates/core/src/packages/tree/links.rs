@@ -9,13 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{Tree, local};
-use crate::error::{Code, Error, Result};
-use crate::object::{Object, quoted};
+use crate::error::Result;
 use crate::packages::list::PackageList;
-use crate::packages::lock::Lock;
+use crate::packages::manifest::{Manifest, write};
 use crate::packages::name::PackageName;
 
 /// The file that says which dependencies in package.json are the cluster's, and how they were written.
@@ -36,9 +34,8 @@ pub fn link(tree: &Tree, list: &PackageList) -> Result<Links> {
     let modules = tree.user_directory.join("node_modules");
     let ours_file = tree.folder.join(OURS);
     let ours = read_ours(&ours_file);
-    let manifest_file = tree.user_directory.join("package.json");
-    let manifest = read_manifest(&manifest_file)?;
-    let dependencies = dependencies_of(&manifest);
+    let mut manifest = Manifest::read(&tree.user_directory)?;
+    let dependencies = manifest.dependencies();
     let mut links = Links::default();
     let mut wanted = BTreeMap::new();
     for (name, package) in &list.packages {
@@ -78,7 +75,8 @@ pub fn link(tree: &Tree, list: &PackageList) -> Result<Links> {
     // First, so that whatever happens nothing in package.json is taken for the owner's that is not.
     write(&ours_file, &serde_json::json!(wanted).to_string())?;
     if written != dependencies {
-        write(&manifest_file, &with_dependencies(&manifest, &written)?)?;
+        manifest.set_dependencies(&written)?;
+        manifest.write()?;
     }
     let lock_file = tree.user_directory.join("package-lock.json");
     if written == wanted && !wanted.is_empty() && !lock_file.exists() {
@@ -105,29 +103,6 @@ pub fn lacking(user_directory: &Path, names: Vec<String>) -> Result<Vec<String>>
     let dependencies = crate::packages::snapshot::dependencies(user_directory)?;
     let lacks = |name: &String| !dependencies.contains_key(name);
     Ok(names.into_iter().filter(lacks).collect())
-}
-
-/// Writes package.json and package-lock.json of a user directory that has no packages yet.
-///
-/// # Errors
-/// `LocalFile`.
-pub fn write_fresh(
-    user_directory: &Path,
-    dependencies: &BTreeMap<PackageName, String>,
-    lock: &Lock,
-) -> Result<()> {
-    let file = user_directory.join("package.json");
-    let manifest = read_manifest(&file)?;
-    let text = |key: &str| {
-        let raw = manifest.get(key).map(RawValue::get).unwrap_or_default();
-        serde_json::from_str::<String>(raw).unwrap_or_default()
-    };
-    let lock_text = lock.to_file(&text("name"), &text("version"), dependencies);
-    write(&user_directory.join("package-lock.json"), &lock_text)?;
-    let named = dependencies
-        .iter()
-        .map(|(name, specification)| (name.as_str().to_owned(), specification.clone()));
-    write(&file, &with_dependencies(&manifest, &named.collect())?)
 }
 
 /// The version of the package in a folder.
@@ -230,67 +205,6 @@ fn names_in(modules: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 fn read_ours(file: &Path) -> BTreeMap<String, String> {
     let text = fs::read(file).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
-}
-
-fn read_manifest(file: &Path) -> Result<Object> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            r#"{"name":"node-red-project","version":"0.0.1","private":true}"#.to_owned()
-        }
-        Err(error) => return Err(local(file, &error)),
-    };
-    Object::parse(&text).map_err(|error| {
-        Error::new(
-            Code::LocalFile,
-            format!(
-                "{} is no package.json ({error}); correct it",
-                file.display()
-            ),
-        )
-    })
-}
-
-fn dependencies_of(manifest: &Object) -> BTreeMap<String, String> {
-    manifest
-        .get("dependencies")
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .unwrap_or_default()
-}
-
-/// The text of package.json with other dependencies; everything else keeps its words.
-fn with_dependencies(manifest: &Object, dependencies: &BTreeMap<String, String>) -> Result<String> {
-    let mut manifest = manifest.clone();
-    let lines: Vec<String> = dependencies
-        .iter()
-        .map(|(name, version)| format!("        {}: {}", quoted(name), quoted(version)))
-        .collect();
-    let text = if lines.is_empty() {
-        "{}".to_owned()
-    } else {
-        format!("{{\n{}\n    }}", lines.join(",\n"))
-    };
-    let raw = RawValue::from_string(text)
-        .map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-    manifest.insert("dependencies".to_owned(), raw);
-    let lines: Vec<String> = manifest
-        .iter()
-        .map(|(key, value)| format!("    {}: {}", quoted(key), value.get()))
-        .collect();
-    Ok(format!("{{\n{}\n}}\n", lines.join(",\n")))
-}
-
-/// Replaces a file whole.
-fn write(file: &Path, text: &str) -> Result<()> {
-    let written = || -> io::Result<()> {
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(".new");
-        let temporary = file.with_file_name(name);
-        fs::write(&temporary, text)?;
-        fs::File::open(&temporary)?.sync_all()?;
-        fs::rename(&temporary, file)
-    };
-    written().map_err(|error| local(file, &error))
 }
 
 fn unlink(at: &Path) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! packages/hold         held by the process that works here
+//! packages/cluster      the key prefix of the cluster that it is for
 //! packages/tree/        what this process runs: package.json, package-lock.json, node_modules, installed.json
 //! packages/next/        the same for the next start, whole, where a change needs one
 //! packages/stage-<id>/  being built; of no use to anybody if its process ends
@@ -33,6 +34,7 @@ const TREE: &str = "tree";
 const NEXT: &str = "next";
 const STAGE: &str = "stage-";
 const OLD: &str = "old-";
+const CLUSTER: &str = "cluster";
 const INSTALLED: &str = "installed.json";
 const MODULES: &str = "node_modules";
 const HIDDEN_LOCK: &str = ".package-lock.json";
@@ -45,8 +47,17 @@ pub struct Tree {
     _hold: File,
 }
 
+/// When a tree is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Before Node-RED loads anything of it.
+    AtStart,
+    /// It may have loaded what is in place; that stays.
+    Later,
+}
+
 /// A tree that is being built.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stage {
     folder: PathBuf,
 }
@@ -57,7 +68,11 @@ impl Tree {
     ///
     /// # Errors
     /// `LocalFile` where the folder cannot be written, or another process works in it.
-    pub fn open(user_directory: &Path, folder: &Path) -> Result<(Self, Option<Published>)> {
+    pub fn open(
+        user_directory: &Path,
+        folder: &Path,
+        opening: Opening,
+    ) -> Result<(Self, Option<Published>)> {
         let opened = || -> io::Result<File> {
             fs::create_dir_all(folder)?;
             let hold = File::options()
@@ -78,7 +93,9 @@ impl Tree {
             _hold: opened().map_err(|error| local(folder, &error))?,
         };
         let before = tree.installed();
-        tree.swap()?;
+        if opening == Opening::AtStart {
+            tree.swap()?;
+        }
         sweep(folder);
         Ok((tree, before))
     }
@@ -86,6 +103,23 @@ impl Tree {
     /// What the tree holds that this process runs.
     pub fn installed(&self) -> Option<Published> {
         read_installed(&self.tree())
+    }
+
+    /// Whether the tree was installed for the cluster with this key prefix.
+    pub fn is_of(&self, key_prefix: &str) -> bool {
+        fs::read_to_string(self.folder.join(CLUSTER)).is_ok_and(|text| text == key_prefix)
+    }
+
+    /// Remembers for which cluster the tree is.
+    ///
+    /// # Errors
+    /// `LocalFile`.
+    pub fn mark(&self, key_prefix: &str) -> Result<()> {
+        let file = self.folder.join(CLUSTER);
+        if self.is_of(key_prefix) {
+            return Ok(());
+        }
+        fs::write(&file, key_prefix).map_err(|error| local(&file, &error))
     }
 
     /// What is ready for the next start.
@@ -112,9 +146,18 @@ impl Tree {
         fs::create_dir(stage)?;
         for base in [self.folder.join(NEXT), self.tree()] {
             if !lock.is_empty() && base.join(INSTALLED).exists() {
-                for part in [MODULES, TARBALLS] {
-                    copy::tree(&base.join(part), &stage.join(part))?;
-                }
+                // Scripts may write into packages that are there already.
+                let shared = if scripts_run(read_installed(&base).as_ref(), lock) {
+                    copy::Files::Copied
+                } else {
+                    copy::Files::Linked
+                };
+                copy::tree(&base.join(MODULES), &stage.join(MODULES), shared)?;
+                copy::tree(
+                    &base.join(TARBALLS),
+                    &stage.join(TARBALLS),
+                    copy::Files::Linked,
+                )?;
                 break;
             }
         }
@@ -196,6 +239,8 @@ impl Tree {
                 &stage.join(MODULES).join(".bin"),
                 &tree.join(MODULES).join(".bin"),
             )?;
+            // What scripts put beside the packages.
+            move_missing(&stage.join(MODULES), &tree.join(MODULES))?;
             move_missing(&stage.join(TARBALLS), &tree.join(TARBALLS))?;
             // What says what is there comes last.
             for file in [
@@ -204,7 +249,10 @@ impl Tree {
                 "package.json".into(),
                 INSTALLED.into(),
             ] {
-                fs::rename(stage.join(&file), tree.join(&file))?;
+                // npm leaves no record of nothing.
+                if stage.join(&file).exists() {
+                    fs::rename(stage.join(&file), tree.join(&file))?;
+                }
             }
             Ok(())
         };
@@ -333,6 +381,14 @@ impl Stage {
     }
 }
 
+/// Whether install scripts run on the way from what a tree has to a lock file.
+fn scripts_run(installed: Option<&Published>, lock: &Lock) -> bool {
+    lock.iter().any(|(path, entry)| {
+        let before = installed.and_then(|installed| installed.lock.get(path));
+        entry.has_install_script && !before.is_some_and(|before| before.is_same_package(entry))
+    })
+}
+
 /// Tells npm what to build in a folder.
 fn write_manifest(folder: &Path, published: &Published, lock: &Lock) -> io::Result<()> {
     let roots = published.list.roots();
@@ -342,6 +398,7 @@ fn write_manifest(folder: &Path, published: &Published, lock: &Lock) -> io::Resu
         "version": version,
         "private": true,
         "dependencies": roots,
+        "overrides": published.list.overrides,
     });
     fs::write(folder.join("package.json"), manifest.to_string())?;
     fs::write(

@@ -24,9 +24,13 @@ impl User {
     }
 
     fn tree(&self) -> Tree {
-        Tree::open(self.directory.path(), &self.path("own/packages"))
-            .unwrap()
-            .0
+        Tree::open(
+            self.directory.path(),
+            &self.path("own/packages"),
+            Opening::AtStart,
+        )
+        .unwrap()
+        .0
     }
 
     fn write(&self, below: &str, text: &str) {
@@ -278,7 +282,12 @@ fn a_copy_that_npm_put_in_the_place_of_a_link_is_a_link_again() {
 fn two_processes_never_work_in_one_folder() {
     let user = user();
     let _first = user.tree();
-    let error = Tree::open(user.directory.path(), &user.path("own/packages")).unwrap_err();
+    let error = Tree::open(
+        user.directory.path(),
+        &user.path("own/packages"),
+        Opening::AtStart,
+    )
+    .unwrap_err();
     assert!(
         error.message().contains("user directory of its own"),
         "{error}"
