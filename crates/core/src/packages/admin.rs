@@ -119,12 +119,15 @@ impl Packages {
                 *lock(&self.inner.admin.retry_at) = None;
             }
             Err(error) => {
+                self.show_failure(error);
+                if error.code() != Code::PackagesFailed {
+                    return looked;
+                }
                 // npm is not asked again and again.
                 let pause = RETRY_FIRST.saturating_mul(2_u32.saturating_pow(*failures));
                 *failures += 1;
                 let pause = pause.min(RETRY_LONGEST);
                 *lock(&self.inner.admin.retry_at) = Some(Instant::now() + pause);
-                self.show_failure(error);
             }
         }
         looked
@@ -141,7 +144,7 @@ impl Packages {
     fn was_lost(&self, newest: &Newest) -> bool {
         match newest {
             Newest::Revision(head) => head.id != self.record().id,
-            Newest::Nothing | Newest::SwitchedOff => true,
+            Newest::Nothing | Newest::SwitchedOff | Newest::Unreadable(_) => true,
         }
     }
 
@@ -155,8 +158,17 @@ impl Packages {
         if head.id == record.id || head.number < record.number {
             return Ok(newest);
         }
-        let Some(published) = self.inner.store.load().await? else {
-            return Ok(Newest::Nothing);
+        let published = match self.inner.store.load().await {
+            Ok(Some(published)) => published,
+            Ok(None) => return Ok(Newest::Nothing),
+            Err(error) if matches!(error.code(), Code::ValueDamaged | Code::ValueTooLarge) => {
+                tracing::error!(
+                    "packages revision {} cannot be read and is replaced by what this admin has: {error}",
+                    head.number
+                );
+                return Ok(newest);
+            }
+            Err(error) => return Err(error),
         };
         let mine = self.snapshot().await?;
         let changes = changes(
@@ -265,6 +277,13 @@ impl Packages {
                 return Ok(());
             }
             Newest::Nothing => (None, 0),
+            Newest::Unreadable(id) => {
+                tracing::error!(
+                    "{}; it is replaced by what this admin has",
+                    self.inner.store.unreadable()
+                );
+                (Some(id.clone()), 0)
+            }
         };
         let head = Head {
             number: record.number.max(stored).saturating_add(1),

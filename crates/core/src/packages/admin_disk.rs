@@ -194,7 +194,6 @@ impl Packages {
     ) -> Result<()> {
         fs::create_dir_all(folder).map_err(|error| local(folder, &error))?;
         let mut more = vec![
-            "--prefer-offline".to_owned(),
             format!("--pack-destination={}", folder.display()),
             "--".to_owned(),
         ];

@@ -18,11 +18,11 @@ pub use path::PackagePath;
 use super::name::PackageName;
 use crate::error::{Code, Error, Result};
 
-/// The longest lock file that is read, in bytes.
-pub const LOCK_LIMIT: usize = 32 * 1024 * 1024;
+/// The longest lock file that is published and read, in bytes: some 20,000 packages.
+pub const LOCK_LIMIT: usize = 8 * 1024 * 1024;
 
 /// More packages than any Node-RED has.
-const MOST_ENTRIES: usize = 50_000;
+const MOST_ENTRIES: usize = 20_000;
 
 /// Packages by the path at which Node.js finds them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -101,7 +101,10 @@ impl Npm {
         let lines: Vec<String> = lock(&told.last).iter().cloned().collect();
         let lines = lines.join(" | ");
         Err(failed(if status.success() {
-            format!("npm could not unpack all files: {lines}")
+            format!(
+                "npm could not write all files in {}: {lines}; make room on the disk, or let this process write there",
+                folder.display()
+            )
         } else {
             format!("npm ended with {status}: {lines}")
         }))
@@ -325,7 +328,7 @@ mod tests {
         );
         let error = npm.run(folder.path(), &["install"], &[]).await.unwrap_err();
         assert!(
-            error.message().contains("unpack") && error.message().contains("ENOSPC"),
+            error.message().contains("could not write") && error.message().contains("ENOSPC"),
             "{error}"
         );
         assert!(!error.message().contains("deprecated"), "{error}");

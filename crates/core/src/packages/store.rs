@@ -43,6 +43,8 @@ pub enum Newest {
     Nothing,
     /// The admin has switched packages off: everybody keeps what he has.
     SwitchedOff,
+    /// Something that is no revision, under this id: an admin publishes over it.
+    Unreadable(String),
     /// This one.
     Revision(Head),
 }
@@ -103,7 +105,18 @@ impl PackageStore {
             .connection
             .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
             .await?;
-        self.read_head(fields)
+        Ok(read_head(fields))
+    }
+
+    /// The error of whoever finds something that is no revision.
+    pub fn unreadable(&self) -> Error {
+        Error::new(
+            Code::ValueDamaged,
+            format!(
+                "{} is no revision of packages: `number` is needed; does another program use this key?",
+                self.keyspace.packages_revision()
+            ),
+        )
     }
 
     /// The newest revision with its content, as they stood together.
@@ -125,7 +138,7 @@ impl PackageStore {
             .connection
             .run(Lane::Bulk, &Request::Transaction(transaction), Repeat::Safe)
             .await?;
-        let Newest::Revision(head) = self.read_head(fields)? else {
+        let Newest::Revision(head) = read_head(fields) else {
             return Ok(None);
         };
         let (Some(list), Some(lock)) = (list, lock) else {
@@ -369,39 +382,33 @@ impl PackageStore {
             .await
     }
 
-    fn read_head(&self, mut fields: HashMap<String, String>) -> Result<Newest> {
-        let mut take = |name: &str| fields.remove(name).unwrap_or_default();
-        if take("sync") == "off" {
-            return Ok(Newest::SwitchedOff);
-        }
-        let (number, id) = (take("number"), take("id"));
-        if number.is_empty() && id.is_empty() {
-            return Ok(Newest::Nothing);
-        }
-        let Ok(number) = number.parse() else {
-            return Err(Error::new(
-                Code::ValueDamaged,
-                format!(
-                    "{} is no revision of packages: `number` is needed; does another program use this key?",
-                    self.keyspace.packages_revision()
-                ),
-            ));
-        };
-        Ok(Newest::Revision(Head {
-            number,
-            id,
-            hash: take("hash"),
-            time: take("time"),
-            instance: take("instance"),
-        }))
-    }
-
     fn damaged(&self, why: &str) -> Error {
         Error::new(
             Code::ValueDamaged,
             format!("{}: {why}", self.keyspace.packages_content()),
         )
     }
+}
+
+fn read_head(mut fields: HashMap<String, String>) -> Newest {
+    let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+    if take("sync") == "off" {
+        return Newest::SwitchedOff;
+    }
+    let (number, id) = (take("number"), take("id"));
+    if number.is_empty() && id.is_empty() {
+        return Newest::Nothing;
+    }
+    let Ok(number) = number.parse() else {
+        return Newest::Unreadable(id);
+    };
+    Newest::Revision(Head {
+        number,
+        id,
+        hash: take("hash"),
+        time: take("time"),
+        instance: take("instance"),
+    })
 }
 
 fn to_json(value: &impl Serialize) -> Result<String> {

@@ -263,6 +263,7 @@ impl Packages {
                     "the admin does not publish its packages (syncPackages: false there); this worker keeps those it has"
                 );
             }
+            Newest::Unreadable(_) => return Err(self.inner.store.unreadable()),
             Newest::SwitchedOff | Newest::Nothing => {}
         }
         Ok(newest)
