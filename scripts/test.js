@@ -36,6 +36,11 @@ const RUN_ONCE = [
   'leader-palette.test.js',
   'leader-store-faults.test.js',
   'leader-stores.test.js',
+  'packages-damaged.test.js',
+  'packages-fresh-failures.test.js',
+  'packages-hostile.test.js',
+  'packages-machine.test.js',
+  'packages-sync-off.test.js',
   'packaging.test.js',
   'setup.test.js',
   // It starts the Node-RED of this repository whatever the suite.

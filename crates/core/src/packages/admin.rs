@@ -152,6 +152,11 @@ impl Packages {
     async fn take_over(&self) -> Result<Newest> {
         let newest = self.inner.store.newest().await?;
         let record = self.record();
+        if matches!(newest, Newest::Unreadable(_))
+            && !self.inner.admin.dirty.load(Ordering::Acquire)
+        {
+            return Err(self.inner.store.unreadable());
+        }
         let Newest::Revision(head) = &newest else {
             return Ok(newest);
         };
@@ -161,7 +166,11 @@ impl Packages {
         let published = match self.inner.store.load().await {
             Ok(Some(published)) => published,
             Ok(None) => return Ok(Newest::Nothing),
-            Err(error) if matches!(error.code(), Code::ValueDamaged | Code::ValueTooLarge) => {
+            // Only a change that somebody makes here may take its place.
+            Err(error)
+                if matches!(error.code(), Code::ValueDamaged | Code::ValueTooLarge)
+                    && self.inner.admin.dirty.load(Ordering::Acquire) =>
+            {
                 tracing::error!(
                     "packages revision {} cannot be read and is replaced by what this admin has: {error}",
                     head.number

@@ -104,7 +104,8 @@ impl PackageStore {
         let fields: HashMap<String, String> = self
             .connection
             .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
-            .await?;
+            .await
+            .map_err(|error| error.while_doing(&self.keyspace.packages_revision()))?;
         Ok(read_head(fields))
     }
 
@@ -170,7 +171,8 @@ impl PackageStore {
         let (list, lock): (usize, usize) = self
             .connection
             .run(Lane::Commands, &Request::Transaction(lengths), Repeat::Safe)
-            .await?;
+            .await
+            .map_err(|error| error.while_doing(&key))?;
         if list > LIST_LIMIT || lock > LOCK_LIMIT {
             return Err(Error::new(
                 Code::ValueTooLarge,
