@@ -9,6 +9,7 @@ const assert = require('node:assert/strict');
 const { randomUUID } = require('node:crypto');
 const { test } = require('node:test');
 const { startAttackedCluster } = require('./support/package-attacks');
+const { until } = require('./support/wait');
 
 const MEGABYTE = 1024 * 1024;
 
@@ -18,8 +19,14 @@ const cannotCompare = (code) => new RegExp(`\\[warn\\] \\[cluster\\] packages: .
 test('a head without a number is refused, and the next revision of the admin followed', async (t) => {
   const cluster = await startAttackedCluster(t);
   await cluster.assertUnmoved(async () => {
+    const { number, id } = await cluster.store.hash(cluster.key('packages-revision'));
     await cluster.plantHead({ number: 'garbage', id: randomUUID() });
     await cluster.worker.waitForLog(cannotCompare('NRC_VALUE_DAMAGED'));
+    await cluster.untilPackages({ state: 'failed' });
+    await cluster.plantHead({ number, id });
+    await cluster.untilPackages({ state: 'current', error: null });
+    await cluster.plantHead({ number: 'garbage', id: randomUUID() });
+    await cluster.untilPackages({ state: 'failed' });
   });
   await cluster.assertFollows('next');
 });
@@ -66,6 +73,17 @@ test('content that is gone, or of another revision, is refused, and the next rev
     assert.match((await cluster.packagesOf(cluster.worker)).error.message, /packages-content: the list or the lock file is gone/);
   });
   await cluster.assertFollows('next');
+});
+
+test('content that the store lost is put back by the admin without a change', async (t) => {
+  const cluster = await startAttackedCluster(t);
+  await cluster.assertUnmoved(async () => {
+    await cluster.store.command('DEL', cluster.key('packages-content'));
+    await until(async () => 'list' in await cluster.store.hash(cluster.key('packages-content')), { message: 'the admin has put it back', timeout: 30_000 });
+  });
+  const fresh = await cluster.addWorker();
+  await fresh.waitUntilReady();
+  await cluster.untilSays('good', 'good-nodes@1.0.0: hello', [fresh]);
 });
 
 test('a revision with the highest number that there can be is not the last one', async (t) => {

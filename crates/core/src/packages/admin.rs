@@ -117,6 +117,7 @@ impl Packages {
             Ok(()) => {
                 *failures = 0;
                 *lock(&self.inner.admin.retry_at) = None;
+                self.recovered();
             }
             Err(error) => {
                 self.show_failure(error);

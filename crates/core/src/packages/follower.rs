@@ -65,6 +65,11 @@ impl Follower {
         }
     }
 
+    /// Whether this revision is the one that is here.
+    pub(super) fn is_at(&self, newest: &Newest) -> bool {
+        matches!((newest, &self.has), (Newest::Revision(newest), Some(has)) if has.id == newest.id)
+    }
+
     /// The install of this revision failed. Returns how long it is left alone.
     pub(super) fn failed(&mut self, id: &str, now: Instant) -> Duration {
         let pause = match &self.failed {
@@ -110,6 +115,7 @@ mod tests {
         assert!(follower.wants(&revision(3, "c"), now));
         follower.has(Some(head(3, "c")));
         assert!(!follower.wants(&revision(3, "c"), now));
+        assert!(follower.is_at(&revision(3, "c")) && !follower.is_at(&revision(4, "d")));
         assert!(follower.wants(&revision(4, "d"), now));
         assert!(
             follower.wants(&revision(3, "other"), now),

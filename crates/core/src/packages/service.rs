@@ -304,6 +304,16 @@ impl Packages {
         }
     }
 
+    /// What failed is of no consequence any more: there is what there should be.
+    pub(super) fn recovered(&self) {
+        self.set_status(|status| {
+            if status.state == State::Failed {
+                status.state = State::Current;
+                status.error = None;
+            }
+        });
+    }
+
     pub(super) fn set_status(&self, change: impl FnOnce(&mut Status)) {
         self.inner.status.send_if_modified(|status| {
             let before = status.clone();

@@ -54,8 +54,7 @@ enum Phase {
 
 impl Packages {
     /// Before Node-RED loads its palette: installs what the admin has. Where that fails, the flows decide: if
-    /// they need what is missing, it has to be tried again, unless the `last_good` ones need nothing of it. Flows
-    /// that are there although the store is away are given as `Flows::Kept`.
+    /// they need what is missing, it has to be tried again, unless the `last_good` ones need nothing of it.
     ///
     /// # Errors
     /// `Closed`.
@@ -138,6 +137,8 @@ impl Packages {
         let newest = self.newest().await?;
         if lock(&self.inner.worker.follower).wants(&newest, Instant::now()) {
             self.install_or_fail(&newest, Phase::Running).await?;
+        } else if lock(&self.inner.worker.follower).is_at(&newest) {
+            self.recovered();
         }
         self.restart_if_due().await
     }
