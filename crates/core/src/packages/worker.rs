@@ -482,11 +482,16 @@ impl Packages {
     /// The packages that the flows need and of which nothing is there.
     async fn lacking(&self, flows: &str) -> Result<Vec<String>> {
         let wanted = lock(&self.inner.worker.wanted).clone();
-        let list = match (wanted, &self.status().borrow().error) {
-            (Some(list), _) => list,
-            // The list could not be read for now; one that is damaged tells nothing, and says so.
-            (None, Some(error)) if error.code().is_retriable() => return Err(error.clone()),
-            (None, _) => return Ok(Vec::new()),
+        let list = match wanted {
+            Some(list) => list,
+            // It failed before the list was read.
+            None => match self.inner.store.load().await {
+                Ok(Some(published)) => published.list,
+                Ok(None) => return Ok(Vec::new()),
+                Err(error) if error.code().is_retriable() => return Err(error),
+                // One that is damaged tells nothing, and has been reported.
+                Err(_) => return Ok(Vec::new()),
+            },
         };
         let types = match self.inner.store.types().await {
             Err(error) if error.code().is_retriable() => return Err(error),
