@@ -14,7 +14,7 @@ const { INSTALLED, saying, startPackageCluster, tab } = require('./support/packa
 const { folderOf, packagesOnDisk, stagesOf } = require('./support/package-disk');
 const { nodePackage } = require('./support/packages');
 const { fileScope } = require('./support/scope');
-const { until } = require('./support/wait');
+const { holdsFor, until } = require('./support/wait');
 
 /** Only root can mount, and only Linux as here. */
 const skip = (process.platform !== 'linux' || process.getuid?.() !== 0) && 'needs to mount file systems: run it as root on Linux';
@@ -139,7 +139,6 @@ async function startOnSmallDisk(t) {
   };
   return {
     worker,
-    room,
     /** @param {number} left how many bytes stay free */
     fill: (left) => fs.writeFileSync(ballast, Buffer.alloc(room() - left)),
     makeRoom: () => fs.rmSync(ballast),
@@ -166,13 +165,13 @@ test('a worker whose disk is full goes on, and installs once there is room', { s
 });
 
 test('a package whose files were cut off by a full disk is not used, also when there is room again', { skip }, async (t) => {
-  const { worker, room, fill, makeRoom } = await startOnSmallDisk(t);
+  const { worker, fill, makeRoom } = await startOnSmallDisk(t);
   const text = randomBytes(1024 * 1024).toString('hex');
   offer('cut', { 'data.txt': text });
   fill(512 * 1024);
   await cluster.install('cut-nodes');
   // npm warns of a file that it could not write, and takes the package for installed.
-  await until(() => room() === 0, { message: 'npm has filled the disk', timeout: INSTALLED, interval: 2 });
+  await worker.waitForLog(/npm could not write all files in .*TAR_ENTRY_ERROR/, { timeout: INSTALLED });
   makeRoom();
   await cluster.deploy(flowsOf('cut'));
   await assertHeals(worker, 'cut');
@@ -201,4 +200,30 @@ test('a worker that may not write into its user directory goes on, and installs 
   unmount();
   await assertHeals(worker, 'written');
   await until(() => stagesOf(worker).length === 0, { message: 'nothing half-built stays' });
+});
+
+test('a fresh worker that may not write where packages go is not ready while its flows need one', { skip }, async (t) => {
+  const userDir = temporaryDirectory('read-only');
+  const folder = path.join(userDir, '.node-red-cluster', 'packages');
+  fs.mkdirSync(folder, { recursive: true });
+  run('mount', '--bind', folder, folder);
+  run('mount', '-o', 'remount,bind,ro', folder);
+  let mounted = true;
+  const unmount = () => {
+    if (mounted) run('umount', '--lazy', folder);
+    mounted = false;
+  };
+  t.after(unmount);
+  await cluster.deploy(flowsOf('good'));
+  const worker = await cluster.addWorker({ userDir });
+  t.after(() => worker.release());
+  await cluster.untilPackages({ state: 'failed' }, { on: [worker] });
+  assert.match((await cluster.packagesOf(worker)).error.message, /Read-only file system.*which this process must be able to write/);
+  await holdsFor(async () => {
+    assert.ok(worker.isRunning(), worker.log());
+    await assert.rejects(worker.get('version'), (/** @type {any} */ error) => error.cause?.code === 'ECONNREFUSED');
+  }, 2_000);
+  unmount();
+  await worker.waitUntilReady();
+  await assertHeals(worker, 'good');
 });

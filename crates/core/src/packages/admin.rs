@@ -38,6 +38,13 @@ pub struct Palette {
     pub types: BTreeMap<String, Vec<String>>,
 }
 
+/// Whether the store has what belongs to the newest revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    There,
+    Lost,
+}
+
 impl Packages {
     /// Before Node-RED loads its palette: installs what the store has and this admin's disk has lost. What
     /// fails is tried again later; the admin starts without it.
@@ -106,8 +113,14 @@ impl Packages {
         }
         let looked = async {
             let newest = self.take_over().await?;
-            if self.inner.admin.dirty.load(Ordering::Acquire) || self.was_lost(&newest) {
-                self.publish(&newest).await?;
+            let content = if self.content_was_lost(&newest).await? {
+                Content::Lost
+            } else {
+                Content::There
+            };
+            let dirty = self.inner.admin.dirty.load(Ordering::Acquire);
+            if dirty || content == Content::Lost || self.was_lost(&newest) {
+                self.publish(&newest, content).await?;
             }
             Ok(())
         };
@@ -146,6 +159,16 @@ impl Packages {
         match newest {
             Newest::Revision(head) => head.id != self.record().id,
             Newest::Nothing | Newest::SwitchedOff | Newest::Unreadable(_) => true,
+        }
+    }
+
+    /// Whether the newest revision is this admin's, and what belongs to it is gone.
+    async fn content_was_lost(&self, newest: &Newest) -> Result<bool> {
+        match newest {
+            Newest::Revision(head) if head.id == self.record().id => {
+                Ok(self.inner.store.content_id().await?.as_ref() != Some(&head.id))
+            }
+            _ => Ok(false),
         }
     }
 
@@ -236,21 +259,26 @@ impl Packages {
     }
 
     /// Publishes what is in the user directory, unless the store has just that.
-    async fn publish(&self, newest: &Newest) -> Result<()> {
+    async fn publish(&self, newest: &Newest, content: Content) -> Result<()> {
         let Some(palette) = lock(&self.inner.admin.palette).clone() else {
             // Node-RED has not told yet what is disabled.
             return Ok(());
         };
         // Before it is read, so that what changes meanwhile is looked at again.
         self.inner.admin.dirty.store(false, Ordering::Release);
-        let published = self.publish_now(newest, &palette).await;
+        let published = self.publish_now(newest, &palette, content).await;
         if published.is_err() {
             self.inner.admin.dirty.store(true, Ordering::Release);
         }
         published
     }
 
-    async fn publish_now(&self, newest: &Newest, palette: &Palette) -> Result<()> {
+    async fn publish_now(
+        &self,
+        newest: &Newest,
+        palette: &Palette,
+        content: Content,
+    ) -> Result<()> {
         let mut snapshot = self.snapshot().await?;
         let record = self.record();
         snapshot.list.disabled = disabled(palette, &record);
@@ -268,6 +296,7 @@ impl Packages {
         let touched = self.inner.admin.touched.load(Ordering::Acquire);
         if let Newest::Revision(head) = newest
             && head.id == record.id
+            && content == Content::There
         {
             // What npm fitted in here in its own way is the same list still, until somebody changes it here.
             let same = snapshot.list.packages == record.packages
@@ -295,12 +324,19 @@ impl Packages {
                 (Some(id.clone()), 0)
             }
         };
-        let head = Head {
+        let fresh = Head {
             number: record.number.max(stored).saturating_add(1),
             id: uuid::Uuid::new_v4().to_string(),
             hash,
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             instance: self.inner.options.instance.clone(),
+        };
+        let head = match newest {
+            // Put back as it was, it is no news for anybody.
+            Newest::Revision(head) if content == Content::Lost && head.hash == fresh.hash => {
+                head.clone()
+            }
+            _ => fresh,
         };
         let Snapshot {
             list,

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
 /// Lines of output that an error repeats.
-const LINES_SHOWN: usize = 12;
+const LINES_SHOWN: usize = 24;
 
 /// A longer line of output is cut, in bytes.
 const LONGEST_LINE: u64 = 2_000;

@@ -120,6 +120,19 @@ impl PackageStore {
         )
     }
 
+    /// The id of the revision that the content belongs to, where there is any: one small read.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn content_id(&self) -> Result<Option<String>> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keyspace.packages_content()).arg("id");
+        self.connection
+            .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
+            .await
+            .map_err(|error| error.while_doing(&self.keyspace.packages_content()))
+    }
+
     /// The newest revision with its content, as they stood together.
     ///
     /// # Errors

@@ -4,10 +4,10 @@
 --       2 id of the new revision  3 name to version (JSON)  4 list (JSON)  5 lock file (JSON or gzip of it)
 --       6 channel  7 message  8 how many fields and values of the head follow
 --       9... fields and values of the head, then the SHA-512 of each tarball that is needed
--- Reply 'saved' (or saved before: a repeat), 'mismatch' somebody else saved a newer one,
+-- Reply 'saved' (or saved before: a repeat; what the store lost of it is written again), 'mismatch' somebody else saved a newer one,
 --       'missing' and the tarballs that are not there
 local current = redis.call('HGET', KEYS[2], 'id')
-if current == ARGV[2] then
+if current == ARGV[2] and redis.call('HGET', KEYS[3], 'id') == ARGV[2] then
   return {'saved'}
 end
 if (current or '') ~= ARGV[1] then
