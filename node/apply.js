@@ -11,9 +11,10 @@ const STRUCTURE = new Set(['tab', 'subflow', 'group']);
 
 /**
  * @param {import('./types').Runtime} runtime
- * @param {import('./types').NativeCluster} cluster
+ * @param {(names: string[]) => Promise<string[]>} [findLackingModules] which modules of Function nodes have yet
+ *   to come; none on an admin, where they come from
  */
-function createApplier(runtime, cluster) {
+function createApplier(runtime, findLackingModules) {
   let applying = false;
   // Node-RED saves what it applies, in the turn of the event loop in which it is asked to. Any save
   // after that one, also while the nodes are still being started, is somebody's deploy.
@@ -26,7 +27,8 @@ function createApplier(runtime, cluster) {
   async function apply(job) {
     const flows = await parseFlows(job.flows ?? []);
     // Node-RED would stop what changed and start nothing; what runs is better left running.
-    const missing = [...findMissingTypes(runtime, flows), ...await cluster.lackingModules(modulesOf(flows))];
+    const missing = findMissingTypes(runtime, flows);
+    if (findLackingModules) missing.push(...await findLackingModules(modulesOf(flows)));
     if (missing.length > 0) return { missingTypes: missing };
     const credentials = /** @type {import('./types').Credentials} */ (JSON.parse(job.credentials ?? '{}'));
     markChangedCredentials(runtime, flows, credentials);

@@ -45,7 +45,9 @@ async function init(settings, runtime) {
   const secrets = await secretsOnDisk();
   /** @type {import('./types').Start} */
   const start = JSON.parse(await startOrExit(log, () => cluster.start(secrets)));
-  const applier = createApplier(runtime, cluster);
+  const applier = role === 'admin'
+    ? createApplier(runtime)
+    : createApplier(runtime, (names) => cluster.lackingModules(names));
   const booted = whenBooted(runtime.events);
   const restart = prepareRestart(runtime, booted);
   const following = createFollowing(cluster, log);
