@@ -64,7 +64,6 @@ test('the first start of a cluster logs no error', async (t) => {
 
 test('an empty store takes the flows and credentials that a Node-RED had on its disk', async (t) => {
   const plain = await startReadyInstance({ role: 'plain' });
-  t.after(() => plain.release());
   await plain.api.deploy(flowsOf('from disk', 'password from disk'));
   await plain.stop();
 
@@ -73,6 +72,8 @@ test('an empty store takes the flows and credentials that a Node-RED had on its 
     workers: 1,
     adminOptions: { userDir: plain.userDir },
   });
+  // After the cluster, whose admin has its user directory.
+  t.after(() => plain.release());
   await untilRuns(cluster, 'from disk', 'password from disk');
   assert.deepEqual(await storedFlows(cluster), flowsOf('from disk'));
   await cluster.deploy(flowsOf('deployed'));
@@ -84,11 +85,12 @@ test('an empty store takes the flows and credentials that a Node-RED had on its 
 
 test('flows on the disk of a new admin do not replace those of the cluster', async (t) => {
   const plain = await startReadyInstance({ role: 'plain' });
-  t.after(() => plain.release());
   await plain.api.deploy(flowsOf('of another day', 'other password'));
   await plain.stop();
 
   const cluster = await startCluster(t, { store, workers: 1 });
+  // After the cluster, whose second admin has its user directory.
+  t.after(() => plain.release());
   await cluster.deploy(flowsOf('of the cluster', 'password'));
   await untilRuns(cluster, 'of the cluster', 'password');
   await cluster.admin.stop();
