@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
+use tempfile::TempDir;
 
 use crate::error::{IoContext, Result};
 
@@ -22,6 +24,8 @@ pub struct Certificates {
     pub server: Identity,
     /// A client's, for servers that require one.
     pub client: Identity,
+    /// Where the files are, unless the directory is another's.
+    own_directory: Option<TempDir>,
 }
 
 /// A certificate with its private key.
@@ -70,7 +74,16 @@ impl Certificates {
             server: sign("server", &SERVER_NAMES, ExtendedKeyUsagePurpose::ServerAuth)?,
             client: sign("client", &[], ExtendedKeyUsagePurpose::ClientAuth)?,
             authority: Pem::write(directory, "authority.crt", authority.pem())?,
+            own_directory: None,
         })
+    }
+
+    /// Certificates that several servers have, in a directory of their own.
+    pub(crate) fn shared() -> Result<Arc<Self>> {
+        let directory = TempDir::with_prefix("nrc-").action("make a temporary directory")?;
+        let mut made = Self::generate(directory.path())?;
+        made.own_directory = Some(directory);
+        Ok(Arc::new(made))
     }
 }
 

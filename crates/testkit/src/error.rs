@@ -33,6 +33,10 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A server binary does not say its version as Valkey and Redis do.
+    #[error("the server's version cannot be read; `--version` prints: {0}")]
+    Release(String),
+
     /// The operating system refused something.
     #[error("could not {action}: {source}")]
     Io {
@@ -79,6 +83,10 @@ pub enum Error {
         /// How long.
         limit: Duration,
     },
+
+    /// Several servers are not as they would have to be for what was asked.
+    #[error("the servers are not so that this can be done: {0}")]
+    Topology(String),
 
     /// The server answered a command with an error.
     #[error("{command} was refused: {message}")]

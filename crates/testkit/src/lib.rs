@@ -21,11 +21,18 @@
 //! # }
 //! ```
 //!
-//! Unix only: it uses signals and unix sockets. Servers need ACLs with channels, so Valkey, or
-//! Redis 6.2 and later.
+//! A [`SentinelGroup`] is a primary with replicas under the watch of Sentinels, a [`StoreCluster`]
+//! shares its data among primaries: of the same servers, with everything that happens to them in
+//! operation.
+//!
+//! Unix only: it uses signals and unix sockets. Servers need ACLs, so Valkey, or Redis 6.0 and
+//! later.
 //!
 //! # Layout
 //! - [`server`]: [`Server`] and [`ServerBuilder`], one server process and its life.
+//! - [`sentinel_group`]: [`SentinelGroup`], a primary, its replicas and their Sentinels.
+//! - [`store_cluster`]: [`StoreCluster`], primaries that share the slots, with their replicas.
+//! - [`release`]: [`Release`], which server and version the tests run.
 //! - [`proxy`]: [`Proxy`], a TCP proxy that cuts, refuses, withholds and delays.
 //! - [`client`]: [`Client`], a minimal RESP2 client over a unix socket.
 //! - [`resp`]: [`Value`] and the RESP2 encoding, without any IO.
@@ -44,8 +51,11 @@ pub mod clock;
 pub mod error;
 pub mod program;
 pub mod proxy;
+pub mod release;
 pub mod resp;
+pub mod sentinel_group;
 pub mod server;
+pub mod store_cluster;
 pub mod wait;
 
 mod ports;
@@ -58,6 +68,9 @@ pub use clock::{Clocks, Shift, WallClock};
 pub use error::{Error, Result};
 pub use program::{Lines, Program};
 pub use proxy::{Direction, Proxy};
+pub use release::{Family, Release};
 pub use resp::Value;
+pub use sentinel_group::{SentinelGroup, SentinelGroupBuilder};
 pub use server::{SavedData, Server, ServerBuilder};
+pub use store_cluster::{SlotMove, StoreCluster, StoreClusterBuilder};
 pub use wait::eventually;

@@ -10,6 +10,10 @@ use crate::error::{Error, IoContext, Result};
 /// a port of that range could be lost to any connection while its server is stopped for a test.
 const RANGE: Range<u16> = 12_000..32_000;
 
+/// From the port of a cluster's node to that of its bus, which releases before 7.0 do not let
+/// anybody choose.
+pub(crate) const TO_BUS: u16 = 10_000;
+
 /// More than enough: a pick fails only where something listens.
 const ATTEMPTS: usize = 100;
 
@@ -27,6 +31,25 @@ pub(crate) fn pick() -> Result<u16> {
     }
     let port = random_port();
     listen(port).map(|_| port)
+}
+
+/// A port as by [`pick`] whose [bus port](TO_BUS) is free and in the range too.
+///
+/// # Errors
+/// As [`pick`].
+pub(crate) fn pick_with_bus() -> Result<u16> {
+    let mut tried = 0;
+    loop {
+        let port = pick()?;
+        let bus = port.saturating_add(TO_BUS);
+        if RANGE.contains(&bus) {
+            match listen(bus) {
+                Ok(_) => return Ok(port),
+                Err(error) if tried > ATTEMPTS => return Err(error),
+                Err(_) => tried += 1,
+            }
+        }
+    }
 }
 
 /// Listens on 127.0.0.1. The listener is non-blocking, as tokio wants it.
@@ -64,5 +87,12 @@ mod tests {
         let error = listen(port).expect_err("it is taken now");
         assert!(is_taken(&error), "{error}");
         drop(listener);
+    }
+
+    #[test]
+    fn a_port_with_a_bus_leaves_room_for_it() {
+        let port = pick_with_bus().expect("a free port");
+        assert!(RANGE.contains(&(port + TO_BUS)), "{port}");
+        listen(port + TO_BUS).expect("the bus port is free");
     }
 }

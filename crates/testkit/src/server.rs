@@ -16,12 +16,13 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-pub(crate) use builder::ClientCertificate;
+pub(crate) use builder::{ClientCertificate, Part};
 pub use builder::ServerBuilder;
 pub use data::SavedData;
 use launch::{Plan, Running};
@@ -38,8 +39,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// The testkit's own ACL user, so that tests may set passwords and users as they like without
 /// locking the testkit out. The servers listen on 127.0.0.1 only and live for one test.
-const OWN_USER: &str = "testkit";
-const OWN_PASSWORD: &str = "testkit";
+pub(crate) const OWN_USER: &str = "testkit";
+pub(crate) const OWN_PASSWORD: &str = "testkit";
 
 /// A real Valkey or Redis server in a temporary directory.
 ///
@@ -49,6 +50,8 @@ const OWN_PASSWORD: &str = "testkit";
 pub struct Server {
     /// `None` while the server is stopped. First, so that the process ends before its directory.
     running: Option<Running>,
+    /// Whether the process was frozen with [`pause`](Self::pause).
+    frozen: AtomicBool,
     plan: Plan,
     directory: TempDir,
 }
@@ -70,6 +73,11 @@ impl Server {
     /// The TCP port for clients, with TLS if that was asked for.
     pub fn port(&self) -> u16 {
         self.plan.ports.for_clients()
+    }
+
+    /// The TCP port that speaks plain text, also on a server with TLS.
+    pub(crate) fn plain_port(&self) -> u16 {
+        self.plan.ports.plain
     }
 
     /// 127.0.0.1 with [`port`](Self::port), for a [`Proxy`].
@@ -99,7 +107,7 @@ impl Server {
 
     /// The certificates of a server with TLS.
     pub fn certificates(&self) -> Option<&Certificates> {
-        self.plan.certificates.as_ref()
+        self.plan.certificates.as_deref()
     }
 
     /// Everything that the server has logged since it was last started.
@@ -132,7 +140,9 @@ impl Server {
     /// # Errors
     /// [`Error::NotRunning`] when the server is stopped.
     pub fn pause(&self) -> Result<()> {
-        self.process()?.signal(Signal::STOP)
+        self.process()?.signal(Signal::STOP)?;
+        self.frozen.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Lets a frozen server go on (SIGCONT).
@@ -140,7 +150,14 @@ impl Server {
     /// # Errors
     /// [`Error::NotRunning`] when the server is stopped.
     pub fn resume(&self) -> Result<()> {
-        self.process()?.signal(Signal::CONT)
+        self.process()?.signal(Signal::CONT)?;
+        self.frozen.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether it runs and is not frozen, so that it answers.
+    pub fn answers(&self) -> bool {
+        self.running.is_some() && !self.frozen.load(Ordering::Relaxed)
     }
 
     /// Stops the server as an operator does (SIGTERM), and waits until it has ended.
@@ -179,6 +196,7 @@ impl Server {
         if self.running.is_some() {
             return Err(Error::AlreadyRunning);
         }
+        self.frozen.store(false, Ordering::Relaxed);
         self.running = Some(self.plan.launch().await?);
         Ok(())
     }
@@ -233,6 +251,6 @@ fn recreate(directory: &Path) -> io::Result<()> {
     fs::create_dir(directory)
 }
 
-fn loopback(port: u16) -> SocketAddr {
+pub(crate) fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
@@ -21,6 +21,18 @@ use crate::error::{Error, IoContext, Result};
 use crate::ports;
 use crate::server::ClientCertificate;
 use crate::wait::INTERVAL;
+
+/// What becomes of a connection that does not begin with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlainText {
+    /// It ends, as at a server's port for TLS.
+    Refused,
+    /// It is passed on, so that servers reach one another by the port that they name to clients.
+    Passed,
+}
+
+/// The first byte of a TLS connection: a record of the handshake.
+const HANDSHAKE: u8 = 22;
 
 /// A listener that ends TLS. Dropped, it closes its port and all its connections.
 #[derive(Debug)]
@@ -35,13 +47,14 @@ impl TlsFront {
         server: SocketAddr,
         certificates: &Certificates,
         client_certificate: ClientCertificate,
+        plain_text: PlainText,
     ) -> Result<Self> {
         let configuration = configuration(certificates, client_certificate)?;
         let acceptor = TlsAcceptor::from(Arc::new(configuration));
         let listener = TcpListener::from_std(ports::listen(port)?)
             .action(format!("listen on 127.0.0.1:{port}"))?;
         Ok(Self {
-            task: tokio::spawn(serve(listener, acceptor, server)),
+            task: tokio::spawn(serve(listener, acceptor, server, plain_text)),
         })
     }
 
@@ -59,14 +72,19 @@ impl Drop for TlsFront {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: SocketAddr) {
+async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    server: SocketAddr,
+    plain_text: PlainText,
+) {
     // The connections end with the set, and the set with this task.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
-                    connections.spawn(carry(client, acceptor.clone(), server));
+                    connections.spawn(carry(client, acceptor.clone(), server, plain_text));
                 }
                 // Out of file descriptors, as a rule: without a pause this would spin.
                 Err(_) => sleep(INTERVAL).await,
@@ -77,12 +95,28 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, server: SocketAddr)
 }
 
 /// One connection. Its errors are the client's to see: a handshake that failed or an end of line.
-async fn carry(client: TcpStream, acceptor: TlsAcceptor, server: SocketAddr) {
-    let Ok(mut client) = acceptor.accept(client).await else {
-        return;
-    };
+async fn carry(
+    mut client: TcpStream,
+    acceptor: TlsAcceptor,
+    server: SocketAddr,
+    plain_text: PlainText,
+) {
+    if plain_text == PlainText::Passed {
+        let mut first = [0];
+        match client.peek(&mut first).await {
+            Ok(1) if first == [HANDSHAKE] => {}
+            Ok(1) => return pass_on(&mut client, server).await,
+            _ => return,
+        }
+    }
+    if let Ok(mut client) = acceptor.accept(client).await {
+        pass_on(&mut client, server).await;
+    }
+}
+
+async fn pass_on(client: &mut (impl AsyncRead + AsyncWrite + Unpin), server: SocketAddr) {
     if let Ok(mut server) = TcpStream::connect(server).await {
-        let _ = copy_bidirectional(&mut client, &mut server).await;
+        let _ = copy_bidirectional(client, &mut server).await;
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tempfile::TempDir;
 
 use super::launch::Plan;
 use super::{Server, loopback};
+use crate::certificates::Certificates;
 use crate::clock::WallClock;
 use crate::error::{IoContext, Result};
 
@@ -20,12 +23,15 @@ pub struct ServerBuilder {
 /// What was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
+    pub(super) part: Part,
     /// Password of the user `default`.
     pub(super) password: Option<String>,
     /// Name and rules of further ACL users.
     pub(super) users: Vec<(String, String)>,
     /// Whether TLS, and if so what it asks of clients.
     pub(super) tls: Option<ClientCertificate>,
+    /// Made for several servers; without it a server with TLS makes its own.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) persistence: Persistence,
     /// Plain-text address of the server to replicate.
     pub(super) primary: Option<SocketAddr>,
@@ -33,6 +39,19 @@ pub(super) struct Settings {
     pub(super) environment: Vec<(OsString, OsString)>,
     /// Further lines of the configuration file.
     pub(super) lines: Vec<String>,
+}
+
+/// What a server is to others.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    #[default]
+    Alone,
+    /// A server that Sentinels watch: it names to them the port that is for clients.
+    Watched,
+    /// A Sentinel, which has no data.
+    Sentinel,
+    /// A node of a cluster.
+    Node,
 }
 
 /// What a server with TLS asks of its clients.
@@ -104,6 +123,27 @@ impl ServerBuilder {
         self
     }
 
+    /// Makes it one of several servers that know one another.
+    pub(crate) fn part(mut self, part: Part) -> Self {
+        self.settings.part = part;
+        self
+    }
+
+    /// Replicates the server at an address, through TLS or not.
+    pub(crate) fn replica_at(mut self, primary: SocketAddr) -> Self {
+        self.settings.primary = Some(primary);
+        self
+    }
+
+    /// Speaks TLS with certificates that other servers have too.
+    pub(crate) fn tls_with(mut self, certificates: Option<&Arc<Certificates>>) -> Self {
+        let Some(certificates) = certificates else {
+            return self;
+        };
+        self.settings.certificates = Some(Arc::clone(certificates));
+        self.tls()
+    }
+
     /// Starts the server and returns once it answers.
     ///
     /// # Errors
@@ -117,6 +157,7 @@ impl ServerBuilder {
         let running = plan.launch_on_free_ports().await?;
         Ok(Server {
             running: Some(running),
+            frozen: AtomicBool::new(false),
             plan,
             directory,
         })

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use super::builder::{ClientCertificate, Persistence, Settings};
+use super::builder::{ClientCertificate, Part, Persistence, Settings};
 use super::launch::{Files, Ports, TlsBy};
 use super::{OWN_PASSWORD, OWN_USER};
 use crate::certificates::Certificates;
+use crate::ports::TO_BUS;
+use crate::release::Release;
 
 /// The configuration file of a server.
 ///
@@ -15,6 +17,7 @@ pub(super) fn render(
     ports: &Ports,
     files: &Files,
     tls: Option<(&Certificates, TlsBy)>,
+    release: &Release,
 ) -> String {
     let mut lines = vec![
         "bind 127.0.0.1".to_owned(),
@@ -22,27 +25,30 @@ pub(super) fn render(
         format!("unixsocket {}", quoted_path(&files.socket)),
         "unixsocketperm 700".to_owned(),
         format!("dir {}", quoted_path(&files.data)),
-        // No snapshots behind the test's back.
-        "save \"\"".to_owned(),
-        format!("user {OWN_USER} on >{OWN_PASSWORD} ~* &* +@all"),
-        // By default a primary waits five seconds for more replicas before it sends its data.
-        "repl-diskless-sync-delay 0".to_owned(),
+        format!(
+            "user {OWN_USER} on >{OWN_PASSWORD} {}",
+            release.rules("~* &* +@all")
+        ),
     ];
-    if settings.persistence == Persistence::AppendOnly {
-        // Written before each answer, so a killed process loses nothing; only synced later.
-        lines.push("appendonly yes".to_owned());
-        lines.push("appendfsync everysec".to_owned());
-    }
     if let Some(password) = &settings.password {
         lines.push(format!("requirepass {}", quoted(password)));
     }
     for (name, rules) in &settings.users {
-        lines.push(format!("user {name} {rules}"));
+        lines.push(format!("user {name} {}", release.rules(rules)));
     }
-    if let Some(primary) = settings.primary {
-        lines.push(format!("replicaof {} {}", primary.ip(), primary.port()));
+    if settings.part != Part::Sentinel {
+        lines.extend(data(settings));
+    }
+    if matches!(settings.part, Part::Watched | Part::Node) {
+        // Any server may have to follow another one.
         lines.push(format!("masteruser {OWN_USER}"));
         lines.push(format!("masterauth {OWN_PASSWORD}"));
+    }
+    match settings.part {
+        Part::Alone => {}
+        Part::Watched => lines.push(format!("replica-announce-port {}", ports.for_clients())),
+        Part::Sentinel => lines.push(format!("sentinel announce-port {}", ports.for_clients())),
+        Part::Node => lines.extend(node(ports)),
     }
     if let (Some((certificates, TlsBy::Server)), Some(port)) = (tls, ports.tls) {
         // First of its kind: a server without TLS names this line in its log.
@@ -67,6 +73,38 @@ pub(super) fn render(
     lines.join("\n") + "\n"
 }
 
+/// What only servers with data have.
+fn data(settings: &Settings) -> Vec<String> {
+    let mut lines = vec![
+        // No snapshots behind the test's back.
+        "save \"\"".to_owned(),
+        // By default a primary waits five seconds for more replicas before it sends its data.
+        "repl-diskless-sync-delay 0".to_owned(),
+    ];
+    if settings.persistence == Persistence::AppendOnly {
+        // Written before each answer, so a killed process loses nothing; only synced later.
+        lines.push("appendonly yes".to_owned());
+        lines.push("appendfsync everysec".to_owned());
+    }
+    if let Some(primary) = settings.primary {
+        lines.push(format!("replicaof {} {}", primary.ip(), primary.port()));
+        lines.push(format!("masteruser {OWN_USER}"));
+        lines.push(format!("masterauth {OWN_PASSWORD}"));
+    }
+    lines
+}
+
+/// What only nodes of a cluster have.
+fn node(ports: &Ports) -> Vec<String> {
+    vec![
+        "cluster-enabled yes".to_owned(),
+        // By its default a node without replicas would be given those of others.
+        "cluster-migration-barrier 1000".to_owned(),
+        format!("cluster-announce-port {}", ports.for_clients()),
+        format!("cluster-announce-bus-port {}", ports.plain + TO_BUS),
+    ]
+}
+
 fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
@@ -85,7 +123,9 @@ mod tests {
             plain: 7000,
             tls: Some(7001),
         };
-        render(settings, &ports, &Files::in_directory(Path::new("/t")), tls)
+        let files = Files::in_directory(Path::new("/t"));
+        let release = "Redis server v=7.0.15".parse().expect("a release");
+        render(settings, &ports, &files, tls, &release)
     }
 
     #[test]

@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::builder::Settings;
+use super::builder::{Part, Settings};
 use super::process::Process;
 use super::{OWN_PASSWORD, OWN_USER, configuration, loopback};
 use crate::certificates::Certificates;
 use crate::client::Client;
 use crate::error::{Error, IoContext, Result};
-use crate::tls_front::TlsFront;
+use crate::release::Release;
+use crate::tls_front::{PlainText, TlsFront};
 use crate::wait::INTERVAL;
 use crate::{ports, store_binary};
 
@@ -29,9 +31,11 @@ pub(super) struct Plan {
     pub(super) files: Files,
     pub(super) ports: Ports,
     /// With TLS only.
-    pub(super) certificates: Option<Certificates>,
+    pub(super) certificates: Option<Arc<Certificates>>,
     tls_by: TlsBy,
     binary: PathBuf,
+    /// Of the binary: older releases do not know every option.
+    release: Release,
 }
 
 /// Where the server keeps what.
@@ -90,8 +94,12 @@ impl Files {
 
 impl Ports {
     fn pick(settings: &Settings) -> Result<Self> {
+        let plain = match settings.part {
+            Part::Node => ports::pick_with_bus()?,
+            Part::Alone | Part::Watched | Part::Sentinel => ports::pick()?,
+        };
         Ok(Self {
-            plain: ports::pick()?,
+            plain,
             tls: settings.tls.map(|_| ports::pick()).transpose()?,
         })
     }
@@ -106,14 +114,23 @@ impl Plan {
     pub(super) fn new(settings: Settings, directory: &Path) -> Result<Self> {
         let files = Files::in_directory(directory);
         fs::create_dir(&files.data).action(format!("make {}", files.data.display()))?;
+        let binary = store_binary::find()?;
+        let certificates = match (&settings.certificates, settings.tls) {
+            (Some(shared), Some(_)) => Some(Arc::clone(shared)),
+            (None, Some(_)) => Some(Arc::new(Certificates::generate(directory)?)),
+            (_, None) => None,
+        };
         Ok(Self {
-            binary: store_binary::find()?,
+            release: Release::of(&binary)?,
+            binary,
             ports: Ports::pick(&settings)?,
-            certificates: settings
-                .tls
-                .map(|_| Certificates::generate(directory))
-                .transpose()?,
-            tls_by: TlsBy::Server,
+            certificates,
+            tls_by: match settings.part {
+                Part::Alone => TlsBy::Server,
+                // One way on every build: Sentinels and nodes reach the others in plain text, by
+                // the port that they name to clients.
+                Part::Watched | Part::Sentinel | Part::Node => TlsBy::Front,
+            },
             files,
             settings,
         })
@@ -124,6 +141,7 @@ impl Plan {
     pub(super) async fn launch_on_free_ports(&mut self) -> Result<Running> {
         let mut attempts = 0;
         loop {
+            self.write_configuration()?;
             match self.launch().await {
                 Err(error) if lacks_tls(&error) && self.tls_by == TlsBy::Server => {
                     self.tls_by = TlsBy::Front;
@@ -137,16 +155,30 @@ impl Plan {
         }
     }
 
+    /// Once only: a server started again finds what it wrote into the file itself, as Sentinels do.
+    fn write_configuration(&self) -> Result<()> {
+        let tls = self.certificates.as_deref().map(|made| (made, self.tls_by));
+        let text = configuration::render(
+            &self.settings,
+            &self.ports,
+            &self.files,
+            tls,
+            &self.release,
+        );
+        let path = &self.files.configuration;
+        fs::write(path, text).action(format!("write {}", path.display()))
+    }
+
     /// Starts the server on its ports and returns once it answers.
     pub(super) async fn launch(&self) -> Result<Running> {
-        let tls = self.certificates.as_ref().map(|made| (made, self.tls_by));
-        let text = configuration::render(&self.settings, &self.ports, &self.files, tls);
-        let path = &self.files.configuration;
-        fs::write(path, text).action(format!("write {}", path.display()))?;
-
+        let options: &[&str] = match self.settings.part {
+            Part::Sentinel => &["--sentinel"],
+            Part::Alone | Part::Watched | Part::Node => &[],
+        };
         let mut process = Process::spawn(
             &self.binary,
-            path,
+            &self.files.configuration,
+            options,
             &self.files.log,
             &self.settings.environment,
         )?;
@@ -163,7 +195,12 @@ impl Plan {
                 if self.tls_by == TlsBy::Front =>
             {
                 let server = loopback(self.ports.plain);
-                TlsFront::start(port, server, certificates, client_certificate).map(Some)
+                let plain_text = match self.settings.part {
+                    Part::Alone => PlainText::Refused,
+                    Part::Watched | Part::Sentinel | Part::Node => PlainText::Passed,
+                };
+                TlsFront::start(port, server, certificates, client_certificate, plain_text)
+                    .map(Some)
             }
             _ => Ok(None),
         }

@@ -23,10 +23,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `binary` with a configuration file, its output in a new file at `log`.
+    /// Starts `binary` with a configuration file and options, its output in a new file at `log`.
     pub(super) fn spawn(
         binary: &Path,
         configuration: &Path,
+        options: &[&str],
         log: &Path,
         environment: &[(OsString, OsString)],
     ) -> Result<Self> {
@@ -34,6 +35,7 @@ impl Process {
         let errors = output.try_clone().action("share the server's log")?;
         let child = Command::new(binary)
             .arg(configuration)
+            .args(options)
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output)

@@ -1,5 +1,8 @@
 //! What a stranger sees of a server: lines of text over any stream.
 
+#[allow(dead_code, reason = "not every test binary speaks TLS")]
+pub(crate) mod tls;
+
 use std::time::Duration;
 
 use node_red_cluster_testkit::{Error, Value};
