@@ -11,13 +11,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
 pub use builder::SentinelGroupBuilder;
 use builder::Settings;
 
 use crate::certificates::Certificates;
 use crate::error::{Error, Result};
 use crate::server::Server;
-use crate::wait::eventually;
+use crate::wait::{INTERVAL, eventually};
 
 /// How long a failover and what follows it may take on a busy machine. Sentinels tell one another
 /// what they know every two seconds, and look at the replicas every ten.
@@ -182,38 +184,56 @@ impl SentinelGroup {
     /// # Errors
     /// [`Error::Late`] when that does not come.
     pub async fn settled(&self) -> Result<()> {
-        eventually("the group to settle", LIMIT, async || {
-            self.is_settled().await.then_some(())
-        })
-        .await
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let last = Instant::now() >= deadline;
+            match self.unsettled().await {
+                None => return Ok(()),
+                Some(missing) if last => {
+                    return Err(Error::Late {
+                        what: format!("the group to settle: {missing}"),
+                        limit: LIMIT,
+                    });
+                }
+                Some(_) => sleep(INTERVAL).await,
+            }
+        }
     }
 
-    async fn is_settled(&self) -> bool {
+    /// What is not well, if anything.
+    async fn unsettled(&self) -> Option<String> {
         let Some(master) = self.agreed_master().await else {
-            return false;
+            return Some("the Sentinels name no primary, or several".to_owned());
         };
         let mut replicas = BTreeSet::new();
         for server in self.servers.iter().filter(|server| server.answers()) {
-            let well = if server.address() == master {
-                view::is_master(server).await
+            let address = server.address();
+            if address == master {
+                if !view::is_master(server).await {
+                    return Some(format!("{address} is not the primary that it should be"));
+                }
             } else {
-                replicas.insert(server.address());
-                view::is_replica_of(server, master).await
-            };
-            if !well {
-                return false;
+                replicas.insert(address);
+                if !view::is_replica_of(server, master).await {
+                    return Some(format!("{address} does not follow {master}"));
+                }
             }
         }
         let sentinels: BTreeSet<_> = self.answering_sentinels().map(Server::address).collect();
         for sentinel in self.answering_sentinels() {
             let mut others = sentinels.clone();
             others.remove(&sentinel.address());
-            let seen = view::seen_by(sentinel, self.name()).await;
-            if !seen.is_ok_and(|seen| seen.shows(&replicas, &others)) {
-                return false;
+            match view::seen_by(sentinel, self.name()).await {
+                Ok(seen) if seen.shows(&replicas, &others) => {}
+                seen => {
+                    let address = sentinel.address();
+                    return Some(format!(
+                        "the Sentinel {address} has not {replicas:?} and {others:?} but {seen:?}"
+                    ));
+                }
             }
         }
-        true
+        None
     }
 
     /// The primary if all Sentinels that answer name the same.

@@ -22,8 +22,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-pub(crate) use builder::{ClientCertificate, Part};
 pub use builder::ServerBuilder;
+pub(crate) use builder::{ClientCertificate, Part};
 pub use data::SavedData;
 use launch::{Plan, Running};
 

@@ -13,8 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use builder::StoreClusterBuilder;
 use builder::Settings;
+pub use builder::StoreClusterBuilder;
 pub use nodes::NodeView;
 pub use slots::SlotMove;
 
@@ -156,7 +156,11 @@ impl StoreCluster {
     /// # Errors
     /// As [`StoreClusterBuilder::start`].
     pub async fn add_primary(&mut self) -> Result<usize> {
-        let node = self.settings.node(self.certificates.as_ref()).start().await?;
+        let node = self
+            .settings
+            .node(self.certificates.as_ref())
+            .start()
+            .await?;
         let known = self.answering()?;
         builder::meet(&self.nodes[known], &node).await?;
         self.ids.push(builder::id_of(&node).await?);

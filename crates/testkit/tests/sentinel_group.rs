@@ -17,7 +17,10 @@ async fn replaces_a_primary_that_was_killed_and_takes_it_back_as_a_replica() {
     assert_eq!(first, group.server(0).address());
     let wait = ["WAIT", "2", "5000"];
     let mut client = group.server(0).connect().await.expect("connect");
-    client.command(&["SET", "name", "value"]).await.expect("SET");
+    client
+        .command(&["SET", "name", "value"])
+        .await
+        .expect("SET");
     client.command(&wait).await.expect("WAIT");
 
     group.server_mut(0).kill().await.expect("kill");
@@ -53,7 +56,9 @@ async fn changes_the_primary_when_told() {
     let mut sentinel = TcpStream::connect(group.sentinel_addresses()[0])
         .await
         .expect("connect");
-    let answer = ask(&mut sentinel, "SENTINEL MASTERS").await.expect("an answer");
+    let answer = ask(&mut sentinel, "SENTINEL MASTERS")
+        .await
+        .expect("an answer");
     assert!(answer.starts_with("-NOAUTH"), "{answer}");
     assert_eq!(ask(&mut sentinel, "AUTH watch").await.expect("AUTH"), "+OK");
     let answer = ask(&mut sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME nodered");

@@ -47,7 +47,10 @@ async fn moves_a_slot_with_its_keys_at_once_and_by_steps() {
     let error = cluster.node(from).command(&["GET", "{flows}:3"]).await;
     let error = error.expect_err("elsewhere").to_string();
     let address = cluster.node(to).address();
-    assert!(error.contains(&format!("MOVED {slot} {address}")), "{error}");
+    assert!(
+        error.contains(&format!("MOVED {slot} {address}")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -58,7 +61,10 @@ async fn replaces_a_primary_that_was_killed_and_changes_one_when_told() {
     let primary = cluster.owner(slot).await.expect("an owner");
     let replica = cluster.replicas_of(primary).await.expect("replicas")[0];
     let mut client = cluster.node(primary).connect().await.expect("connect");
-    client.command(&["SET", "name", "value"]).await.expect("SET");
+    client
+        .command(&["SET", "name", "value"])
+        .await
+        .expect("SET");
     client.command(&["WAIT", "1", "5000"]).await.expect("WAIT");
 
     cluster.node_mut(primary).kill().await.expect("kill");
@@ -67,7 +73,10 @@ async fn replaces_a_primary_that_was_killed_and_changes_one_when_told() {
     assert_eq!(text(kept).as_deref(), Some("value"));
     cluster.node_mut(primary).start().await.expect("start");
     cluster.settled().await.expect("the old one as a replica");
-    assert_eq!(cluster.replicas_of(replica).await.expect("replicas"), [primary]);
+    assert_eq!(
+        cluster.replicas_of(replica).await.expect("replicas"),
+        [primary]
+    );
 
     cluster.failover(primary).await.expect("a failover");
     cluster.settled().await.expect("settled");
@@ -92,7 +101,11 @@ async fn grows_and_shrinks() {
 async fn without_full_coverage_it_goes_on_with_what_is_left() {
     for full in [true, false] {
         let builder = StoreCluster::builder().replicas(0);
-        let builder = if full { builder } else { builder.partial_coverage() };
+        let builder = if full {
+            builder
+        } else {
+            builder.partial_coverage()
+        };
         let mut cluster = builder.start().await.expect("a cluster");
         let slot = cluster.slot_of("name").await.expect("a slot");
         let owner = cluster.owner(slot).await.expect("an owner");
@@ -119,13 +132,19 @@ async fn speaks_tls_to_clients_on_the_ports_that_nodes_name() {
     let other = (0..3).find(|index| *index != owner).expect("another");
     for (node, expected) in [
         (owner, "$-1".to_owned()),
-        (other, format!("-MOVED {slot} {}", cluster.node(owner).address())),
+        (
+            other,
+            format!("-MOVED {slot} {}", cluster.node(owner).address()),
+        ),
     ] {
         let address = cluster.node(node).address();
         let stream = tls::connect(address, "127.0.0.1", trusted, None).await;
         let mut stream = stream.expect("a handshake");
         assert_eq!(ask(&mut stream, "AUTH s3cret").await.expect("AUTH"), "+OK");
-        assert_eq!(ask(&mut stream, "GET name").await.expect("an answer"), expected);
+        assert_eq!(
+            ask(&mut stream, "GET name").await.expect("an answer"),
+            expected
+        );
     }
     // Its keys go to another node by the same port.
     let set = cluster.node(owner).command(&["SET", "name", "value"]).await;

@@ -38,7 +38,13 @@ pub(super) async fn seen_by(sentinel: &Server, name: &str) -> Result<Seen> {
         replicas: addresses(&replicas, |replica| {
             has(replica, "flags", "slave") && has(replica, "master-link-status", "ok")
         }),
-        sentinels: addresses(&sentinels, |other| has(other, "flags", "sentinel")),
+        sentinels: addresses(&sentinels, |other| {
+            // What else a flag says, such as `master_down`, may be of a primary of long ago.
+            let flags = other.get("flags").copied().unwrap_or_default();
+            !flags
+                .split(',')
+                .any(|flag| ["s_down", "disconnected"].contains(&flag))
+        }),
     })
 }
 
@@ -96,5 +102,8 @@ fn has(entry: &BTreeMap<&str, &str>, field: &str, value: &str) -> bool {
 /// Names and values as a map.
 fn fields(value: &Value) -> BTreeMap<&str, &str> {
     let words: Vec<&str> = value.elements().iter().filter_map(Value::text).collect();
-    words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+    words
+        .chunks_exact(2)
+        .map(|pair| (pair[0], pair[1]))
+        .collect()
 }

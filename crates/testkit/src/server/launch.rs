@@ -158,13 +158,8 @@ impl Plan {
     /// Once only: a server started again finds what it wrote into the file itself, as Sentinels do.
     fn write_configuration(&self) -> Result<()> {
         let tls = self.certificates.as_deref().map(|made| (made, self.tls_by));
-        let text = configuration::render(
-            &self.settings,
-            &self.ports,
-            &self.files,
-            tls,
-            &self.release,
-        );
+        let text =
+            configuration::render(&self.settings, &self.ports, &self.files, tls, &self.release);
         let path = &self.files.configuration;
         fs::write(path, text).action(format!("write {}", path.display()))
     }

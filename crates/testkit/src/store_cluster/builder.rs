@@ -171,8 +171,7 @@ impl Settings {
 /// The id that a node has given itself.
 pub(super) async fn id_of(node: &Server) -> Result<String> {
     let id = node.command(&["CLUSTER", "MYID"]).await?;
-    (id.text().map(str::to_owned))
-        .ok_or_else(|| Error::Protocol("a node without an id".to_owned()))
+    (id.text().map(str::to_owned)).ok_or_else(|| Error::Protocol("a node without an id".to_owned()))
 }
 
 /// Shares the slots among primaries that do not know one another yet. Each gets an epoch of its

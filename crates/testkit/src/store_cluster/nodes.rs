@@ -85,7 +85,12 @@ pub(super) async fn seen_by(node: &Server) -> Result<Vec<NodeView>> {
 /// Which primary has which slots, and which replica which primary.
 pub(super) fn owners(view: &[NodeView]) -> BTreeMap<String, String> {
     view.iter()
-        .map(|node| (node.id.clone(), format!("{:?} {:?}", node.primary, node.slots)))
+        .map(|node| {
+            (
+                node.id.clone(),
+                format!("{:?} {:?}", node.primary, node.slots),
+            )
+        })
         .collect()
 }
 

@@ -42,8 +42,10 @@ impl StoreCluster {
     /// the target.
     pub async fn begin_move(&self, slot: u16, to: usize) -> Result<SlotMove> {
         let from = self.owner(slot).await?;
-        self.set_slot(to, slot, &["IMPORTING", self.id(from)]).await?;
-        self.set_slot(from, slot, &["MIGRATING", self.id(to)]).await?;
+        self.set_slot(to, slot, &["IMPORTING", self.id(from)])
+            .await?;
+        self.set_slot(from, slot, &["MIGRATING", self.id(to)])
+            .await?;
         Ok(SlotMove { slot, from, to })
     }
 
