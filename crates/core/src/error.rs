@@ -190,6 +190,12 @@ impl From<redis::RedisError> for Error {
                 Code::StoreNotReady,
                 format!("the store cannot serve at the moment ({said})"),
             ),
+            (_, "MOVED" | "ASK" | "CROSSSLOT") => (
+                Code::ConfigInvalid,
+                format!(
+                    "the server is a node of a cluster ({said}); give some of its nodes as `cluster: [{{host, port}}]` in place of `host`, `port` or `sentinels`"
+                ),
+            ),
             (ErrorKind::Server(_) | ErrorKind::Extension, _) => (
                 Code::StoreReply,
                 format!("the store answered with an error: {said}"),

@@ -1,10 +1,9 @@
 //! The only place that builds a key or a channel name (`docs/keyspace.md`).
 
-mod slots;
-
 use std::fmt;
 
 use crate::config::{Config, Role};
+use crate::slots;
 
 /// Every key and channel of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +25,11 @@ impl Keyspace {
 
     /// The keys under a prefix that ends with a colon, for whoever uses no channel.
     pub fn under(prefix: &str) -> Self {
+        let channels = slots::without_braces(prefix);
         Self {
             prefix: prefix.to_owned(),
-            update_channel: format!("{prefix}flows:updated"),
-            package_channel: format!("{prefix}packages:updated"),
+            update_channel: format!("{channels}flows:updated"),
+            package_channel: format!("{channels}packages:updated"),
         }
     }
 
@@ -200,7 +200,7 @@ impl Keyspace {
 
     /// Channel: a message for each change and each renewal of a lease.
     pub fn elections_channel(&self) -> String {
-        self.key("elections")
+        format!("{}elections", slots::without_braces(&self.prefix))
     }
 
     /// Channel: a message for each new revision or run state.

@@ -29,6 +29,7 @@ pub mod keyspace;
 pub mod members;
 mod object;
 pub mod packages;
+mod slots;
 
 use error::{Code, Error, Result};
 

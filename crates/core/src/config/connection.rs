@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Secret, TlsConfig};
+use crate::slots;
 
 /// A connection to the store, every value checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,19 @@ impl ConnectionConfig {
         }
         description
     }
+
+    /// The same for keys that lie in the slot of `key`. It makes a difference in a cluster only: there a
+    /// connection serves the keys of one slot.
+    #[must_use]
+    pub fn for_slot_of(&self, key: &str) -> Self {
+        let mut config = self.clone();
+        if let Topology::Cluster(cluster) = &mut config.topology
+            && slots::slot_of(&cluster.home) != slots::slot_of(key)
+        {
+            key.clone_into(&mut cluster.home);
+        }
+        config
+    }
 }
 
 /// How many servers there are and how the right one is found.
@@ -54,8 +68,8 @@ pub enum Topology {
     Standalone(Endpoint),
     /// The master of a group that sentinels watch.
     Sentinel(SentinelConfig),
-    /// A cluster, by some of its nodes. At least one.
-    Cluster(Vec<HostPort>),
+    /// A cluster, by some of its nodes.
+    Cluster(ClusterConfig),
 }
 
 impl fmt::Display for Topology {
@@ -70,7 +84,7 @@ impl fmt::Display for Topology {
                     Joined(&sentinel.sentinels)
                 )
             }
-            Self::Cluster(nodes) => write!(formatter, "cluster {}", Joined(nodes)),
+            Self::Cluster(cluster) => write!(formatter, "cluster {}", Joined(&cluster.nodes)),
         }
     }
 }
@@ -107,6 +121,15 @@ pub struct SentinelConfig {
     /// TLS to the sentinels, which may have other certificates than the servers. `None`: plain
     /// text.
     pub tls: Option<TlsConfig>,
+}
+
+/// How the servers of a cluster are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Addresses of nodes. At least one.
+    pub nodes: Vec<HostPort>,
+    /// A key in the one slot where all keys of this connection lie. As a rule it is never written.
+    pub home: String,
 }
 
 /// A host and a TCP port.

@@ -26,7 +26,7 @@
 //! - `read`: [`parse`], [`parse_connection`], [`parse_context`], [`parse_election`] and [`parse_lock`],
 //!   on top of
 //!   - `instance`, `connection`: the two halves of a block; `packages`: part of the first, `tls`, `address`: of
-//!     the second
+//!     the second; `prefix`: what both have to do with keys
 //!   - `context`: options of the context store, from a block and what is laid over it
 //!   - `election`: the same for leader nodes, and the lock that one of them names
 //!   - `layers`: options of one block laid over those of another
@@ -45,7 +45,9 @@ mod read;
 mod secret;
 mod tls;
 
-pub use connection::{ConnectionConfig, Endpoint, Family, HostPort, SentinelConfig, Topology};
+pub use connection::{
+    ClusterConfig, ConnectionConfig, Endpoint, Family, HostPort, SentinelConfig, Topology,
+};
 pub use context::{ContextConfig, ContextSettings, NearCache, OfflineReads, ParsedContext};
 pub use election::{DEFAULT_LOCK_KEY, ElectionSettings, LockConfig, ParsedElection, Standing};
 pub use error::ConfigError;

@@ -22,11 +22,14 @@ use redis::{
 };
 
 use super::clock::StoreClock;
+use super::locator::Locator;
+use super::redirection::{self, Redirection};
+use super::route::{Route, described};
 use super::server::{self, Facts};
-use super::stream::{ByteStream, Connector};
+use super::stream::ByteStream;
 use super::tracked::{Ability, Tracked};
 use super::tracking::{SessionNumber, Tracker};
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, Endpoint};
 use crate::error::{Code, Error, Result};
 
 /// Commands queued in front of the socket; redis-rs defaults to 50.
@@ -35,10 +38,28 @@ const PIPELINE_BUFFER: usize = 1024;
 /// Moves the bytes of one connection; ends with it.
 pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// As often another server is tried at once because one says that our slot is there.
+const MOST_HOPS: u32 = 4;
+
+/// Why there is no session.
+enum Failure {
+    /// Our keys are at another server, of which the locator knows.
+    Elsewhere(Error),
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
 /// A session that is ready for use.
 pub(super) struct Greeting {
     pub(super) connection: MultiplexedConnection,
     pub(super) driver: Driver,
+    /// The server at the other end.
+    pub(super) place: Endpoint,
     /// On the link that tracks.
     pub(super) tracked: Option<Tracked>,
     pub(super) facts: Facts,
@@ -55,7 +76,7 @@ pub(super) struct Duties {
 
 /// Connects and logs in, as often as it is asked.
 pub(super) struct Greeter {
-    connector: Arc<Connector>,
+    route: Arc<Route>,
     config: ConnectionConfig,
     /// For `CLIENT LIST`.
     name: String,
@@ -68,13 +89,13 @@ pub(super) struct Greeter {
 
 impl Greeter {
     pub(super) fn new(
-        connector: Arc<Connector>,
+        route: Arc<Route>,
         config: ConnectionConfig,
         name: String,
         duties: Option<Duties>,
     ) -> Self {
         Self {
-            connector,
+            route,
             config,
             name,
             duties,
@@ -94,46 +115,69 @@ impl Greeter {
     /// `ConfigInvalid` and `StoreAuthentication` where another attempt will end the same; else what
     /// the network or the store said.
     pub(super) async fn connect(&mut self, epoch: u64) -> Result<Greeting> {
-        let greeted = match self.greet_in_time(self.protocol, epoch).await {
-            Err(error) if self.protocol == ProtocolVersion::RESP3 && may_lack_resp3(&error) => {
+        let mut hops = 0;
+        let greeting = loop {
+            match self.connect_once(epoch).await {
+                Ok(greeting) => break greeting,
+                // The next server is known already.
+                Err(Failure::Elsewhere(_)) if hops < MOST_HOPS => hops += 1,
+                Err(Failure::Elsewhere(error) | Failure::Other(error)) => return Err(error),
+            }
+        };
+        self.last = Some(greeting.facts.clone());
+        Ok(greeting)
+    }
+
+    async fn connect_once(&mut self, epoch: u64) -> std::result::Result<Greeting, Failure> {
+        match self.greet_in_time(self.protocol, epoch).await {
+            Err(Failure::Other(error))
+                if self.protocol == ProtocolVersion::RESP3 && may_lack_resp3(&error) =>
+            {
                 let Ok(greeted) = self.greet_in_time(ProtocolVersion::RESP2, epoch).await else {
-                    return Err(error);
+                    return Err(error.into());
                 };
                 tracing::info!("the store does not offer RESP3, using RESP2 ({error})");
                 self.protocol = ProtocolVersion::RESP2;
                 Ok(greeted)
             }
             other => other,
-        };
-        let greeting = greeted?;
-        self.last = Some(greeting.facts.clone());
-        Ok(greeting)
+        }
     }
 
-    async fn greet_in_time(&self, protocol: ProtocolVersion, epoch: u64) -> Result<Greeting> {
+    async fn greet_in_time(
+        &self,
+        protocol: ProtocolVersion,
+        epoch: u64,
+    ) -> std::result::Result<Greeting, Failure> {
         let limit = self.config.connect_timeout;
         let begin = Instant::now();
-        let stream = self.connector.open().await?;
+        let (place, stream) = self.route.open(&self.config).await?;
         let left = limit.saturating_sub(begin.elapsed());
-        let greeted = tokio::time::timeout(left, self.greet(protocol, epoch, stream)).await;
-        greeted.unwrap_or_else(|_| {
-            Err(Error::new(
+        let greeted = self.greet(protocol, epoch, &place, stream);
+        let greeted = match tokio::time::timeout(left, greeted).await {
+            Ok(greeted) => greeted,
+            Err(_) => Err(Failure::Other(Error::new(
                 Code::StoreUnreachable,
                 format!(
                     "the store at {} accepts connections but does not answer within {} ms",
-                    self.config.describe(),
+                    described(&self.config, &place),
                     limit.as_millis()
                 ),
-            ))
-        })
+            ))),
+        };
+        if let Err(Failure::Other(_)) = &greeted {
+            self.route.locator.failed(&place);
+        }
+        greeted
     }
 
     async fn greet(
         &self,
         protocol: ProtocolVersion,
         epoch: u64,
+        place: &Endpoint,
         stream: Pin<Box<dyn ByteStream>>,
-    ) -> Result<Greeting> {
+    ) -> std::result::Result<Greeting, Failure> {
         let mut settings = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -153,21 +197,21 @@ impl Greeter {
         }
         let identity = identity(&self.config, protocol);
         let opened = MultiplexedConnection::new_with_config(&identity, stream, settings).await;
-        let (connection, driver) = opened.map_err(|error| greeting_error(&self.config, error))?;
+        let (connection, driver) =
+            opened.map_err(|error| Failure::Other(greeting_error(&self.config, error)))?;
         // The driver must run for the next commands to be answered.
         let mut driver: Driver = Box::pin(driver);
         let (facts, tracked) = tokio::select! {
-            made = self.make_ready(connection.clone(), session, protocol) => {
-                made.map_err(|error| greeting_error(&self.config, error))?
-            }
-            () = &mut driver => return Err(Error::new(
+            made = self.make_ready(connection.clone(), session, protocol, place) => made?,
+            () = &mut driver => return Err(Failure::Other(Error::new(
                 Code::StoreUnreachable,
-                format!("the store at {} closed the connection at once", self.config.describe()),
-            )),
+                format!("the store at {} closed the connection at once", described(&self.config, place)),
+            ))),
         };
         Ok(Greeting {
             connection,
             driver,
+            place: place.clone(),
             tracked,
             facts,
         })
@@ -179,10 +223,13 @@ impl Greeter {
         mut connection: MultiplexedConnection,
         session: Option<(&Duties, SessionNumber)>,
         protocol: ProtocolVersion,
-    ) -> std::result::Result<(Facts, Option<Tracked>), RedisError> {
+        place: &Endpoint,
+    ) -> std::result::Result<(Facts, Option<Tracked>), Failure> {
+        let said = |error| Failure::Other(greeting_error(&self.config, error));
         let clock = session.map(|(duties, _)| &*duties.clock);
-        let facts = self.probe(&mut connection, clock).await?;
-        self.fence(&mut connection, &facts).await?;
+        let (facts, ours) = self.probe(&mut connection, clock).await.map_err(said)?;
+        self.is_right(&facts, ours, place)?;
+        self.fence(&mut connection, &facts).await.map_err(said)?;
         let Some((duties, session)) = session else {
             return Ok((facts, None));
         };
@@ -192,15 +239,23 @@ impl Greeter {
             _ => Ability::AllWrites,
         };
         let tracker = Arc::clone(&duties.tracker);
-        let tracked = Tracked::start(tracker, session, connection, ability).await?;
-        Ok((facts, Some(tracked)))
+        let locator = Arc::clone(&self.route.locator);
+        let tracked = Tracked::start(
+            tracker,
+            session,
+            connection,
+            ability,
+            locator,
+            place.clone(),
+        );
+        Ok((facts, Some(tracked.await.map_err(said)?)))
     }
 
     async fn probe(
         &self,
         connection: &mut MultiplexedConnection,
         clock: Option<&StoreClock>,
-    ) -> std::result::Result<Facts, RedisError> {
+    ) -> std::result::Result<(Facts, Value), RedisError> {
         let mut questions = redis::pipe();
         // A name is a courtesy to whoever reads CLIENT LIST. That, and everything up to PING, access
         // rules may forbid, and older servers may lack.
@@ -213,16 +268,50 @@ impl Greeter {
         questions.cmd("HELLO");
         questions.cmd("TIME");
         questions.cmd("PING");
+        questions.add_command(self.route.locator.probe());
         let asked = Instant::now();
-        let replies = connection.send_packed_commands(&questions, 0, 8).await?;
+        let replies = connection.send_packed_commands(&questions, 0, 9).await?;
         let answered = Instant::now();
-        let [_, id, client, server, replication, hello, time, ping]: [Value; 8] =
+        let [_, id, client, server, replication, hello, time, ping, ours]: [Value; 9] =
             replies.try_into().map_err(|_| unexpected_greeting())?;
         ping.extract_error()?;
         if let (Some(clock), Some(time)) = (clock, server::time(&time)) {
             clock.calibrate(time, asked, answered);
         }
-        Ok(Facts::read(&id, &client, &server, &replication, &hello))
+        let facts = Facts::read(&id, &client, &server, &replication, &hello);
+        Ok((facts, ours))
+    }
+
+    /// Whether this is the server that we look for, where it could be another one. `ours` is its reply to the
+    /// question about our slot.
+    fn is_right(
+        &self,
+        facts: &Facts,
+        ours: Value,
+        place: &Endpoint,
+    ) -> std::result::Result<(), Failure> {
+        let locator: &Locator = &self.route.locator;
+        if let Err(error) = ours.extract_error()
+            && let Some(Redirection::Moved(to)) = redirection::read(&error, place)
+        {
+            let error = Error::new(
+                Code::StoreNotReady,
+                format!("the node at {place} says that our keys are at {to}"),
+            );
+            locator.redirected(to);
+            return Err(Failure::Elsewhere(error));
+        }
+        if locator.may_move() && facts.replica == Some(true) {
+            locator.failed(place);
+            return Err(Failure::Other(Error::new(
+                Code::StoreNotReady,
+                format!(
+                    "the server at {} is a replica, waiting for one that takes writes",
+                    described(&self.config, place)
+                ),
+            )));
+        }
+        Ok(())
     }
 
     /// Ends the newest session at the server, see the head of this file.

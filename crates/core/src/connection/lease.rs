@@ -66,6 +66,11 @@ impl Lease {
         Turn::Regained
     }
 
+    /// What is kept is no longer right, for another reason than silence.
+    pub(super) fn revoke(&mut self) {
+        self.holds = false;
+    }
+
     /// The time is `now`.
     pub(super) fn look(&mut self, now: Instant) -> Turn {
         if self.holds && now >= self.end() {

@@ -10,10 +10,12 @@ use tokio::task::JoinSet;
 
 use super::backoff::Backoff;
 use super::closed;
+use super::detour::Detour;
 use super::greeting::{Duties, Greeter, Greeting};
+use super::route::Route;
 use super::session::Session;
-use super::stream::Connector;
-use crate::config::ConnectionConfig;
+use super::tracking::Tracker;
+use crate::config::{ConnectionConfig, Endpoint};
 use crate::error::{Code, Error, Result};
 
 /// A PING goes out this often on an open link, because nothing else notices a half-open peer.
@@ -32,6 +34,12 @@ const UNSETTLED_PAUSE: Duration = Duration::from_millis(200);
 /// A link that is down for longer is known to be down, even if no attempt to connect has failed yet.
 const BRIEF: Duration = Duration::from_millis(250);
 
+/// The longest pause between attempts where the server can move: a failover is over at any moment.
+const LONGEST_SEARCH: Duration = Duration::from_millis(500);
+
+/// How long a server from which our keys have gone may take to answer what it was asked before.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// What a link is doing.
 #[derive(Clone)]
 pub(super) enum State {
@@ -47,6 +55,8 @@ pub(super) enum State {
     Up {
         connection: MultiplexedConnection,
         session: Session,
+        /// The server at the other end.
+        place: Endpoint,
     },
     /// Waiting cannot help: the configuration is wrong.
     Refused { error: Error },
@@ -61,6 +71,8 @@ pub(super) enum Doubt {
     Silent,
     /// It leads to a server that is no longer the master, but answers.
     NotMaster,
+    /// Our keys are at another server now.
+    Moved,
 }
 
 /// When a link connects for the first time.
@@ -79,6 +91,17 @@ pub(super) struct Link {
     state: watch::Receiver<State>,
     epochs: watch::Receiver<u64>,
     suspect: watch::Sender<Suspect>,
+    pub(super) route: Arc<Route>,
+    pub(super) detour: Detour,
+    /// On the link that tracks.
+    tracker: Option<Arc<Tracker>>,
+}
+
+/// An open connection, for one request.
+pub(super) struct Open {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) epoch: u64,
+    pub(super) place: Endpoint,
 }
 
 /// The newest connection that somebody wants to be given up.
@@ -102,7 +125,7 @@ impl std::fmt::Debug for State {
 impl Link {
     /// Starts the supervisor on the current runtime; `ping_limit` is how long a heartbeat may take.
     pub(super) fn start(
-        connector: Arc<Connector>,
+        route: Arc<Route>,
         config: ConnectionConfig,
         name: String,
         duties: Option<Duties>,
@@ -121,9 +144,12 @@ impl Link {
             epoch: 0,
             doubt: Doubt::Silent,
         });
+        let tracker = duties.as_ref().map(|duties| Arc::clone(&duties.tracker));
+        let detour = Detour::new(Arc::clone(&route), config.clone());
         let supervisor = Supervisor {
             place: config.describe(),
-            greeter: Greeter::new(connector, config, name.clone(), duties.clone()),
+            route: Arc::clone(&route),
+            greeter: Greeter::new(Arc::clone(&route), config, name.clone(), duties.clone()),
             duties,
             name,
             down_since: Instant::now(),
@@ -140,6 +166,9 @@ impl Link {
             state,
             epochs,
             suspect,
+            route,
+            detour,
+            tracker,
         }
     }
 
@@ -173,12 +202,8 @@ impl Link {
         self.epochs.clone()
     }
 
-    /// The open connection and its epoch, which is newer than `past_epoch`; waits for it up to `limit`.
-    pub(super) async fn connected(
-        &self,
-        limit: Duration,
-        past_epoch: u64,
-    ) -> Result<(MultiplexedConnection, u64)> {
+    /// The open connection, whose epoch is newer than `past_epoch`; waits for it up to `limit`.
+    pub(super) async fn connected(&self, limit: Duration, past_epoch: u64) -> Result<Open> {
         self.wanted
             .send_if_modified(|wanted| !std::mem::replace(wanted, true));
         let mut state = self.state.clone();
@@ -196,7 +221,12 @@ impl Link {
                 State::Up {
                     connection,
                     session,
-                } => Ok((connection.clone(), session.epoch)),
+                    place,
+                } => Ok(Open {
+                    connection: connection.clone(),
+                    epoch: session.epoch,
+                    place: place.clone(),
+                }),
                 State::Refused { error } => Err(error.clone()),
                 State::Down { .. } | State::Closed => Err(closed()),
             },
@@ -215,13 +245,30 @@ impl Link {
     }
 
     /// The session that is open at this moment, unless it is about to be given up.
-    pub(super) fn session(&self) -> Option<(MultiplexedConnection, Session)> {
+    pub(super) fn session(&self) -> Option<(Open, Session)> {
         match self.state() {
             State::Up {
                 connection,
                 session,
-            } if self.suspect.borrow().epoch < session.epoch => Some((connection, session)),
+                place,
+            } if self.suspect.borrow().epoch < session.epoch => {
+                let epoch = session.epoch;
+                let open = Open {
+                    connection,
+                    epoch,
+                    place,
+                };
+                Some((open, session))
+            }
             _ => None,
+        }
+    }
+
+    /// Our slot is on its way to another node, and the server of this link does not hear of changes
+    /// made there. So nothing is kept until it has arrived.
+    pub(super) fn slot_is_under_way(&self) {
+        if let Some(tracker) = &self.tracker {
+            tracker.suspend();
         }
     }
 
@@ -253,6 +300,7 @@ impl Link {
 
 struct Supervisor {
     greeter: Greeter,
+    route: Arc<Route>,
     duties: Option<Duties>,
     /// Where the store is looked for, for the log.
     place: String,
@@ -294,7 +342,13 @@ impl Supervisor {
     }
 
     async fn keep_connected(&mut self) {
-        let mut backoff = Backoff::default();
+        let may_move = self.route.locator.may_move();
+        let mut backoff = if may_move {
+            Backoff::up_to(LONGEST_SEARCH)
+        } else {
+            Backoff::default()
+        };
+        let mut target = self.route.locator.target();
         let mut epoch = 0;
         let mut outage: Option<Outage> = None;
         loop {
@@ -310,8 +364,10 @@ impl Supervisor {
                             run: greeting.facts.reign.clone(),
                             clustered: greeting.facts.clustered.unwrap_or(false),
                         },
+                        place: greeting.place.clone(),
                     });
                     self.epochs.send_replace(epoch);
+                    self.route.locator.set_doubtful(false);
                     let reason = self.live(greeting, epoch).await;
                     self.down_since = Instant::now();
                     let settled = connected.elapsed() >= SETTLED;
@@ -343,7 +399,12 @@ impl Supervisor {
                             tried: true,
                         }
                     });
-                    tokio::time::sleep(backoff.next_pause()).await;
+                    target.borrow_and_update();
+                    tokio::select! {
+                        () = tokio::time::sleep(backoff.next_pause()) => {}
+                        // Found at another place.
+                        Ok(()) = target.changed() => {}
+                    }
                 }
             }
         }
@@ -356,6 +417,7 @@ impl Supervisor {
             mut driver,
             mut tracked,
             facts: _,
+            place,
         } = greeting;
         let limit = self.ping_limit;
         let heartbeat = async move {
@@ -384,15 +446,30 @@ impl Supervisor {
                 Err(_) => std::future::pending().await,
             }
         };
+        let mut target = self.route.locator.target();
+        let moved = async {
+            let elsewhere =
+                |target: &Option<Endpoint>| target.as_ref().is_some_and(|target| *target != place);
+            if target.wait_for(elsewhere).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         let doubt = tokio::select! {
             () = &mut driver => return lost("the connection was closed by the store or the network"),
             error = heartbeat => return error,
             error = tracking => return error,
             doubt = suspected => doubt,
+            () = moved => Doubt::Moved,
         };
         match doubt {
             Doubt::Silent => lost("the server did not answer"),
-            Doubt::NotMaster => {
+            Doubt::NotMaster | Doubt::Moved => {
+                // A server that was left behind by a failover may never answer.
+                let limit = if doubt == Doubt::Moved {
+                    limit.min(FAREWELL)
+                } else {
+                    limit
+                };
                 // At once, while its connection goes on for a moment.
                 drop(tracked);
                 // It answers, so nothing waits unread, and what waits for its answer is to get it.
@@ -402,7 +479,11 @@ impl Supervisor {
                 self.retired.spawn(async move {
                     let _ = tokio::time::timeout(limit, driver).await;
                 });
-                lost("the server is no longer the master")
+                lost(if doubt == Doubt::Moved {
+                    "the keys are at another server now"
+                } else {
+                    "the server is no longer the master"
+                })
             }
         }
     }

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use super::clock::StoreClock;
 use super::greeting::Duties;
 use super::link::{Begin, Link};
+use super::locator::{self, Locator};
+use super::route::Route;
 use super::stream::Connector;
 use super::subscriber;
 use super::subscriptions::Subscriptions;
@@ -45,7 +47,11 @@ impl Links {
     /// Starts links that nobody shares.
     pub(super) fn start(config: &ConnectionConfig, timeout: Duration, name: &str) -> Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        let connector = Arc::new(Connector::new(config)?);
+        let route = Arc::new(Route {
+            locator: Arc::new(Locator::new(config)?),
+            connector: Connector::new(config)?,
+        });
+        locator::start(&route.locator, stopped.clone());
         let name = config.connection_name.as_deref().unwrap_or(name);
         let tracker = Arc::new(Tracker::new());
         let clock = Arc::new(StoreClock::new());
@@ -54,7 +60,7 @@ impl Links {
             clock: Arc::clone(&clock),
         };
         let commands = Link::start(
-            Arc::clone(&connector),
+            Arc::clone(&route),
             config.clone(),
             name.to_owned(),
             Some(duties),
@@ -63,7 +69,7 @@ impl Links {
             stopped.clone(),
         );
         let bulk = Link::start(
-            Arc::clone(&connector),
+            Arc::clone(&route),
             config.clone(),
             format!("{name}:bulk"),
             None,
@@ -72,12 +78,7 @@ impl Links {
             stopped.clone(),
         );
         let subscriptions = Arc::new(Subscriptions::default());
-        subscriber::start(
-            connector,
-            config.clone(),
-            Arc::clone(&subscriptions),
-            stopped,
-        );
+        subscriber::start(route, config.clone(), Arc::clone(&subscriptions), stopped);
         Ok(Self {
             config: config.clone(),
             asked_timeout: timeout,

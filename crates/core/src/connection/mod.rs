@@ -13,6 +13,8 @@
 //!
 //! Parts of one process that want the same store share its links ([`shared`]).
 //!
+//! - `locator`: where the server is, asked of sentinels or the nodes of a cluster; `route`: a stream to there
+//! - `redirection`: a node of a cluster sends us elsewhere, `detour`: once
 //! - `stream`: an open byte stream to an endpoint: TCP, unix socket, TLS
 //! - `tls`: certificates and verification
 //! - `backoff`: the pauses between attempts
@@ -28,11 +30,15 @@
 
 mod backoff;
 mod clock;
+mod detour;
 mod greeting;
 mod lease;
 mod link;
 mod links;
+mod locator;
+mod redirection;
 mod request;
+mod route;
 mod server;
 mod session;
 mod stream;
@@ -97,7 +103,7 @@ impl Connection {
     /// `connectionName` is configured.
     ///
     /// # Errors
-    /// A TLS configuration that cannot be read, or a topology that this version does not serve.
+    /// A TLS configuration that cannot be read.
     pub fn open(config: &ConnectionConfig, timeout: Duration, name: &str) -> Result<Self> {
         let links = Arc::new(Links::start(config, timeout, name)?);
         let hold = links.hold().ok_or_else(closed)?;

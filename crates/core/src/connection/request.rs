@@ -6,8 +6,10 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, Pipeline, RedisError, RedisResult, Script, Value};
 use tokio::time::Instant;
 
-use super::link::{Doubt, Link, is_of_the_link};
+use super::link::{Doubt, Link, Open, is_of_the_link};
+use super::redirection::{self, Redirection};
 use super::session::Session;
+use crate::config::Endpoint;
 use crate::error::{Code, Error, Result};
 
 /// Between two attempts at a store that is there but not ready.
@@ -52,6 +54,8 @@ pub(super) struct Limits {
 }
 
 enum Failure {
+    /// Our keys are elsewhere; nothing was done.
+    Redirected(Redirection),
     /// The server said no without doing anything, and may say yes soon.
     NotYet(Error),
     /// The reply was lost.
@@ -73,17 +77,28 @@ pub(super) async fn carry_out(
     loop {
         let left = limits.attempts.saturating_sub(begin.elapsed());
         let connected = link.connected(left.min(limits.link), past_epoch).await;
-        let (connection, epoch) = connected.map_err(|error| match answered.take() {
+        let open = connected.map_err(|error| match answered.take() {
             // The link is only being renewed: what the server said tells more.
             Some(said) if error.code() == Code::StoreUnreachable => said,
             _ => error,
         })?;
-        let failure = match attempt(connection, request, limits.reply).await {
+        let epoch = open.epoch;
+        let failure = match attempt(link, open, request, limits.reply).await {
             Ok(value) => return Ok(value),
             Err(failure) => failure,
         };
         match failure {
             Failure::Final(error) => return Err(error),
+            Failure::Redirected(to) => {
+                let error = moving(&to);
+                if follow(link, epoch, to).await {
+                    past_epoch = epoch;
+                }
+                answered = Some(error.clone());
+                if begin.elapsed() >= limits.link {
+                    return Err(error);
+                }
+            }
             Failure::NotYet(error) => {
                 if error.code() == Code::StoreReadOnly {
                     link.distrust(epoch, Doubt::NotMaster);
@@ -117,25 +132,57 @@ pub(super) async fn carry_out_on(
     request: &Request,
     limit: Duration,
 ) -> Result<Value> {
-    let connection = match link.session() {
-        Some((connection, current)) if current == *session => connection,
+    let open = match link.session() {
+        Some((open, current)) if current == *session => open,
         _ => return Err(link.ended(session)),
     };
+    let place = open.place.clone();
     // The connection is that of one socket, it does not come back.
-    match attempt(connection, request, limit).await {
+    match send_within(limit, open.connection, false, request).await {
         Ok(value) => Ok(value),
-        Err(Failure::Final(error)) => Err(error),
-        Err(Failure::NotYet(error)) => {
-            if error.code() == Code::StoreReadOnly {
-                link.distrust(session.epoch, Doubt::NotMaster);
+        Err(error) => match sort(link, error, limit, &place) {
+            Failure::Redirected(to) => {
+                let error = moving(&to);
+                follow(link, session.epoch, to).await;
+                Err(error)
             }
-            Err(error)
+            Failure::Final(error) => Err(error),
+            Failure::NotYet(error) => {
+                if error.code() == Code::StoreReadOnly {
+                    link.distrust(session.epoch, Doubt::NotMaster);
+                }
+                Err(error)
+            }
+            Failure::Interrupted(error) => {
+                link.distrust(session.epoch, Doubt::Silent);
+                Err(unknown(&error))
+            }
+        },
+    }
+}
+
+/// Where keys have moved for good, the link of this epoch is to go there too. Returns whether it does.
+async fn follow(link: &Link, epoch: u64, to: Redirection) -> bool {
+    match to {
+        Redirection::Moved(to) => {
+            link.route.locator.redirected(to);
+            link.distrust(epoch, Doubt::Moved);
+            link.detour.close().await;
+            true
         }
-        Err(Failure::Interrupted(error)) => {
-            link.distrust(session.epoch, Doubt::Silent);
-            Err(unknown(&error))
+        Redirection::Ask(_) => {
+            link.slot_is_under_way();
+            false
         }
     }
+}
+
+fn moving(to: &Redirection) -> Error {
+    let (Redirection::Moved(to) | Redirection::Ask(to)) = to;
+    Error::new(
+        Code::StoreNotReady,
+        format!("the keys are moving to the node at {to}"),
+    )
 }
 
 fn unknown(error: &Error) -> Error {
@@ -148,34 +195,77 @@ fn unknown(error: &Error) -> Error {
     )
 }
 
+/// Sends a request, to another node where the server says so for this once.
 async fn attempt(
-    mut connection: MultiplexedConnection,
+    link: &Link,
+    open: Open,
     request: &Request,
     limit: Duration,
 ) -> std::result::Result<Value, Failure> {
-    let reply = async {
-        match request {
-            Request::Command(command) => command.query_async::<Value>(&mut connection).await,
-            Request::Transaction(pipeline) => pipeline.query_async::<Value>(&mut connection).await,
-            Request::Script {
-                script,
-                keys,
-                arguments,
-            } => evaluate(&mut connection, script, keys, arguments).await,
-        }
+    let place = open.place;
+    let error = match send_within(limit, open.connection, false, request).await {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
     };
-    match tokio::time::timeout(limit, reply).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(sort(error)),
-        Err(_) => Err(Failure::Interrupted(Error::new(
-            Code::StoreUnreachable,
-            format!("the store did not answer within {} ms", limit.as_millis()),
-        ))),
+    let failure = sort(link, error, limit, &place);
+    let Failure::Redirected(Redirection::Ask(to)) = &failure else {
+        return Err(failure);
+    };
+    // Before its answer is known to anybody.
+    link.slot_is_under_way();
+    if matches!(request, Request::Transaction(_)) {
+        // ASKING counts for one command, and a transaction is several.
+        return Err(Failure::NotYet(moving(&Redirection::Ask(to.clone()))));
+    }
+    let there = link.detour.to(to, limit).await.map_err(Failure::NotYet)?;
+    match send_within(limit, there, true, request).await {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            let failure = sort(link, error, limit, &Endpoint::Tcp(to.clone()));
+            if !matches!(failure, Failure::Final(_) | Failure::NotYet(_)) {
+                link.detour.close().await;
+            }
+            Err(match failure {
+                // The slot did not go there after all, or has gone on: the server of the link knows.
+                Failure::Redirected(to) => Failure::NotYet(moving(&to)),
+                other => other,
+            })
+        }
+    }
+}
+
+/// Sends a request and waits for its reply; none where it did not come within `limit`.
+async fn send_within(
+    limit: Duration,
+    connection: MultiplexedConnection,
+    asking: bool,
+    request: &Request,
+) -> std::result::Result<Value, Option<RedisError>> {
+    match tokio::time::timeout(limit, send(connection, asking, request)).await {
+        Ok(reply) => reply.map_err(Some),
+        Err(_) => Err(None),
+    }
+}
+
+async fn send(
+    mut connection: MultiplexedConnection,
+    asking: bool,
+    request: &Request,
+) -> RedisResult<Value> {
+    match request {
+        Request::Command(command) => reply_to(&mut connection, asking, command).await,
+        Request::Transaction(pipeline) => pipeline.query_async::<Value>(&mut connection).await,
+        Request::Script {
+            script,
+            keys,
+            arguments,
+        } => evaluate(&mut connection, asking, script, keys, arguments).await,
     }
 }
 
 async fn evaluate(
     connection: &mut MultiplexedConnection,
+    asking: bool,
     text: &'static str,
     keys: &[String],
     arguments: &[Vec<u8>],
@@ -186,7 +276,7 @@ async fn evaluate(
     for argument in arguments {
         by_hash.arg(argument.as_slice());
     }
-    match reply_to(connection, &by_hash).await {
+    match reply_to(connection, asking, &by_hash).await {
         Err(error) if error.code() == Some("NOSCRIPT") => {}
         other => return other,
     }
@@ -196,20 +286,43 @@ async fn evaluate(
     for argument in arguments {
         by_text.arg(argument.as_slice());
     }
-    reply_to(connection, &by_text).await
+    reply_to(connection, asking, &by_text).await
 }
 
-/// At this level of redis-rs an error of the server is a value like others.
-async fn reply_to(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
-    connection
-        .req_packed_command(command)
-        .await
-        .and_then(Value::extract_error)
+/// At this level of redis-rs an error of the server is a value like others. `asking`: the server takes it although
+/// the slot is only on its way there.
+async fn reply_to(
+    connection: &mut MultiplexedConnection,
+    asking: bool,
+    command: &Cmd,
+) -> RedisResult<Value> {
+    if !asking {
+        let reply = connection.req_packed_command(command).await;
+        return reply.and_then(Value::extract_error);
+    }
+    let mut both = redis::pipe();
+    both.cmd("ASKING").add_command(command.clone());
+    let replies = connection.send_packed_commands(&both, 0, 2).await?;
+    let reply = replies.into_iter().nth(1).unwrap_or(Value::Nil);
+    reply.extract_error()
 }
 
-fn sort(error: RedisError) -> Failure {
+/// What the lack of a good reply means; without an error there was none within `limit`.
+fn sort(link: &Link, error: Option<RedisError>, limit: Duration, place: &Endpoint) -> Failure {
+    let Some(error) = error else {
+        return Failure::Interrupted(Error::new(
+            Code::StoreUnreachable,
+            format!("the store did not answer within {} ms", limit.as_millis()),
+        ));
+    };
     let lost = is_of_the_link(&error);
-    let mapped = Error::from(cause(error));
+    let error = cause(error);
+    if link.route.locator.has_slots()
+        && let Some(redirection) = redirection::read(&error, place)
+    {
+        return Failure::Redirected(redirection);
+    }
+    let mapped = Error::from(error);
     match mapped.code() {
         Code::StoreNotReady | Code::StoreReadOnly => Failure::NotYet(mapped),
         Code::StoreUnreachable if lost => Failure::Interrupted(mapped),

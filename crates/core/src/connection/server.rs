@@ -19,6 +19,8 @@ pub(super) struct Facts {
     pub(super) version: Option<(u32, u32)>,
     /// Whether it is part of a cluster.
     pub(super) clustered: Option<bool>,
+    /// Whether it is a replica.
+    pub(super) replica: Option<bool>,
 }
 
 impl Facts {
@@ -53,6 +55,8 @@ impl Facts {
         // Valkey calls it `server_mode`.
         let mode = info("redis_mode").or_else(|| info("server_mode"));
         let mode = mode.or_else(|| field(hello, "mode").map(str::to_owned));
+        let role = line_of(replication, "role");
+        let role = role.or_else(|| field(hello, "role").map(str::to_owned));
         Self {
             id: match id {
                 Value::Int(id) => Some(*id),
@@ -63,6 +67,7 @@ impl Facts {
             reign,
             version: info("redis_version").and_then(|text| version(&text)),
             clustered: mode.map(|mode| mode.trim() == "cluster"),
+            replica: role.map(|role| role != "master"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! An open byte stream to the store: TCP or unix socket, with TLS where it is configured.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::tls;
-use crate::config::{ConnectionConfig, Endpoint, Family, HostPort, Topology};
+use crate::config::{ConnectionConfig, Endpoint, Family, HostPort, TlsConfig};
 use crate::error::{Code, Error, Result};
 
 /// Bytes on their way while the peer vanished: the kernel gives up after this long.
@@ -23,81 +24,85 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-/// Opens streams as the configuration says.
+/// Opens streams to servers of one kind: those that hold the data, or sentinels.
 pub(super) struct Connector {
-    config: ConnectionConfig,
-    tls: Option<TlsConnector>,
+    connect_timeout: Duration,
+    keep_alive: Option<Duration>,
+    family: Family,
+    tls: Option<(TlsConnector, Option<String>)>,
 }
 
 impl Connector {
-    /// Reads the TLS configuration once.
+    /// For the servers that hold the data. Reads the TLS configuration once.
     ///
     /// # Errors
-    /// Certificates or keys that cannot be read; a topology that this version does not serve.
+    /// Certificates or keys that cannot be read.
     pub(super) fn new(config: &ConnectionConfig) -> Result<Self> {
-        let tls = match &config.tls {
-            Some(tls) => Some(TlsConnector::from(Arc::new(tls::client_config(tls)?))),
-            None => None,
-        };
-        let connector = Self {
-            config: config.clone(),
-            tls,
-        };
-        connector.endpoint()?;
-        Ok(connector)
+        Self::with_tls(config, config.tls.as_ref())
     }
 
-    /// Where the master is at this moment; asked anew at each connect.
-    fn endpoint(&self) -> Result<&Endpoint> {
-        match &self.config.topology {
-            Topology::Standalone(endpoint) => Ok(endpoint),
-            Topology::Sentinel(_) => Err(unsupported("sentinels")),
-            Topology::Cluster(_) => Err(unsupported("cluster")),
-        }
+    /// The same with another TLS configuration.
+    ///
+    /// # Errors
+    /// Certificates or keys that cannot be read.
+    pub(super) fn with_tls(config: &ConnectionConfig, tls: Option<&TlsConfig>) -> Result<Self> {
+        let tls = match tls {
+            Some(tls) => {
+                let connector = TlsConnector::from(Arc::new(tls::client_config(tls)?));
+                Some((connector, tls.servername.clone()))
+            }
+            None => None,
+        };
+        Ok(Self {
+            connect_timeout: config.connect_timeout,
+            keep_alive: config.keep_alive,
+            family: config.family,
+            tls,
+        })
     }
 
     /// Opens a stream, within the configured `connectTimeout`.
-    pub(super) async fn open(&self) -> Result<Pin<Box<dyn ByteStream>>> {
-        let limit = self.config.connect_timeout;
-        match tokio::time::timeout(limit, self.open_unbounded()).await {
+    ///
+    /// # Errors
+    /// `StoreUnreachable` with the network's reason alone, the place is for the caller to add; `ConfigInvalid`
+    /// where no attempt can succeed.
+    pub(super) async fn open(&self, endpoint: &Endpoint) -> Result<Pin<Box<dyn ByteStream>>> {
+        let limit = self.connect_timeout;
+        match tokio::time::timeout(limit, self.open_unbounded(endpoint)).await {
             Ok(opened) => opened,
-            Err(_) => Err(self.unreachable(&format!("no answer within {} ms", limit.as_millis()))),
+            Err(_) => Err(unreachable(format!(
+                "no answer within {} ms",
+                limit.as_millis()
+            ))),
         }
     }
 
-    async fn open_unbounded(&self) -> Result<Pin<Box<dyn ByteStream>>> {
-        match self.endpoint()? {
-            Endpoint::Unix(path) => open_unix(path)
-                .await
-                .map_err(|e| self.unreachable(&e.to_string())),
-            Endpoint::Tcp(address) => {
-                let stream = self
-                    .open_tcp(address)
-                    .await
-                    .map_err(|e| self.unreachable(&e.to_string()))?;
-                match (&self.tls, &self.config.tls) {
-                    (Some(connector), Some(options)) => {
-                        let name = options.servername.as_deref().unwrap_or(&address.host);
-                        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-                            Error::new(
-                                Code::ConfigInvalid,
-                                format!("`tls.servername` {name:?} is not a host name; give the name that stands in the server's certificate"),
-                            )
-                        })?;
-                        let stream = connector
-                            .connect(name, stream)
-                            .await
-                            .map_err(|e| self.unreachable(&format!("TLS: {e}")))?;
-                        Ok(Box::pin(stream))
-                    }
-                    _ => Ok(Box::pin(stream)),
-                }
+    async fn open_unbounded(&self, endpoint: &Endpoint) -> Result<Pin<Box<dyn ByteStream>>> {
+        let address = match endpoint {
+            Endpoint::Unix(path) => {
+                return open_unix(path).await.map_err(unreachable);
             }
-        }
+            Endpoint::Tcp(address) => address,
+        };
+        let stream = self.open_tcp(address).await.map_err(unreachable)?;
+        let Some((connector, servername)) = &self.tls else {
+            return Ok(Box::pin(stream));
+        };
+        let name = servername.as_deref().unwrap_or(&address.host);
+        let name = ServerName::try_from(name.to_owned()).map_err(|_| {
+            Error::new(
+                Code::ConfigInvalid,
+                format!("`tls.servername` {name:?} is not a host name; give the name that stands in the server's certificate"),
+            )
+        })?;
+        let stream = connector.connect(name, stream).await;
+        Ok(Box::pin(
+            stream.map_err(|e| unreachable(format!("TLS: {e}")))?,
+        ))
     }
 
     async fn open_tcp(&self, address: &HostPort) -> io::Result<TcpStream> {
-        let family = self.config.family;
+        let family = self.family;
         let mut last = io::Error::new(
             io::ErrorKind::NotFound,
             "the host name has no address of the configured family",
@@ -109,7 +114,7 @@ impl Connector {
             }
             match TcpStream::connect(candidate).await {
                 Ok(stream) => {
-                    tune(&stream, self.config.keep_alive)?;
+                    tune(&stream, self.keep_alive)?;
                     return Ok(stream);
                 }
                 Err(error) => last = error,
@@ -117,16 +122,10 @@ impl Connector {
         }
         Err(last)
     }
+}
 
-    fn unreachable(&self, reason: &str) -> Error {
-        Error::new(
-            Code::StoreUnreachable,
-            format!(
-                "the store at {} cannot be reached ({reason})",
-                self.config.describe()
-            ),
-        )
-    }
+fn unreachable(reason: impl fmt::Display) -> Error {
+    Error::new(Code::StoreUnreachable, reason.to_string())
 }
 
 #[cfg(unix)]
@@ -158,13 +157,4 @@ fn tune(stream: &TcpStream, keep_alive: Option<Duration>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     Ok(())
-}
-
-fn unsupported(option: &str) -> Error {
-    Error::new(
-        Code::ConfigInvalid,
-        format!(
-            "`{option}` is understood but not served by this version; use `host` and `port`, `path` or `url` of one server"
-        ),
-    )
 }

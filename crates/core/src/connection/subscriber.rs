@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::greeting::{greeting_error, identity};
 use super::link::is_of_the_link;
-use super::stream::Connector;
+use super::route::Route;
 use super::subscriptions::{Message, Step, Subscriptions};
-use crate::config::ConnectionConfig;
+use crate::config::{ConnectionConfig, Endpoint};
 use crate::error::{Code, Error, Result};
 
 /// A PING goes out this often, because nothing else notices a half-open peer. Failover is heard of here.
@@ -26,7 +26,7 @@ const REPLY_LIMIT: Duration = Duration::from_secs(2);
 
 /// Keeps one subscribing socket for as long as anybody listens.
 struct Subscriber {
-    connector: Arc<Connector>,
+    route: Arc<Route>,
     config: ConnectionConfig,
     subscriptions: Arc<Subscriptions>,
     wishes: watch::Receiver<u64>,
@@ -42,13 +42,13 @@ impl Drop for Subscriber {
 /// Starts the subscriber on the current runtime, which connects when somebody listens; it ends when
 /// `stopped` turns true.
 pub(super) fn start(
-    connector: Arc<Connector>,
+    route: Arc<Route>,
     config: ConnectionConfig,
     subscriptions: Arc<Subscriptions>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut subscriber = Subscriber {
-        connector,
+        route,
         config,
         wishes: subscriptions.wishes(),
         subscriptions,
@@ -74,9 +74,9 @@ impl Subscriber {
                 continue;
             }
             match self.connect().await {
-                Ok(session) => {
+                Ok((session, place)) => {
                     let mut settled = false;
-                    let ended = self.live(session, &mut settled).await;
+                    let ended = self.live(session, &place, &mut settled).await;
                     if settled {
                         backoff.reset();
                     }
@@ -93,14 +93,15 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> Result<PubSub> {
+    async fn connect(&self) -> Result<(PubSub, Endpoint)> {
         let limit = self.config.connect_timeout;
         let connecting = async {
-            let stream = self.connector.open().await?;
+            let (place, stream) = self.route.open(&self.config).await?;
             // RESP2 serves pub/sub on every server and proxy; nothing here needs RESP3.
-            PubSub::new(&identity(&self.config, ProtocolVersion::RESP2), stream)
-                .await
-                .map_err(|error| greeting_error(&self.config, error))
+            let session =
+                PubSub::new(&identity(&self.config, ProtocolVersion::RESP2), stream).await;
+            let session = session.map_err(|error| greeting_error(&self.config, error))?;
+            Ok((session, place))
         };
         let connected = tokio::time::timeout(limit, connecting).await;
         connected.unwrap_or_else(|_| Err(silent(limit)))
@@ -108,8 +109,11 @@ impl Subscriber {
 
     /// Lives with an open socket until nobody listens any more, or until it ends or falls silent.
     /// `settled` turns true once a heartbeat was answered.
-    async fn live(&mut self, session: PubSub, settled: &mut bool) -> Result<()> {
+    async fn live(&mut self, session: PubSub, place: &Endpoint, settled: &mut bool) -> Result<()> {
         let subscriptions = Arc::clone(&self.subscriptions);
+        let mut target = self.route.locator.target();
+        let elsewhere =
+            |target: &Option<Endpoint>| target.as_ref().is_some_and(|target| target != place);
         subscriptions.begin();
         let (sink, messages) = session.split();
         tokio::select! {
@@ -117,6 +121,11 @@ impl Subscriber {
             () = hand_on(messages, &subscriptions) => Err(Error::new(
                 Code::StoreUnreachable,
                 "the connection was closed by the store or the network",
+            )),
+            // A server that is no longer a master, or no longer of the cluster, may not hear what others are told.
+            Ok(_) = target.wait_for(elsewhere) => Err(Error::new(
+                Code::StoreUnreachable,
+                "the keys are at another server now",
             )),
         }
     }

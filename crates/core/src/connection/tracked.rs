@@ -10,7 +10,10 @@ use tokio::sync::watch;
 
 use super::lease::{INTERVAL, Lease, Turn};
 use super::link::is_of_the_link;
+use super::locator::Locator;
+use super::redirection::{self, Redirection};
 use super::tracking::{SessionNumber, Step, Tracker};
+use crate::config::Endpoint;
 use crate::error::{Code, Error};
 
 /// What a server can do about tracking.
@@ -33,6 +36,14 @@ pub(super) struct Tracked {
     ability: Ability,
     lease: Option<Lease>,
     wishes: watch::Receiver<u64>,
+    peer: Peer,
+}
+
+/// The server at the other end, as one that may have lost our keys to another.
+#[derive(Debug)]
+struct Peer {
+    place: Endpoint,
+    locator: Arc<Locator>,
 }
 
 impl Drop for Tracked {
@@ -51,6 +62,8 @@ impl Tracked {
         session: SessionNumber,
         connection: MultiplexedConnection,
         ability: Ability,
+        locator: Arc<Locator>,
+        place: Endpoint,
     ) -> Result<Self, RedisError> {
         let mut tracked = Self {
             wishes: tracker.wishes(),
@@ -59,6 +72,7 @@ impl Tracked {
             connection,
             ability,
             lease: None,
+            peer: Peer { place, locator },
         };
         tracked.reconcile().await?;
         Ok(tracked)
@@ -78,7 +92,7 @@ impl Tracked {
                         std::future::pending::<()>().await;
                     }
                 }
-                error = hold(&self.tracker, self.session, &mut self.connection, &mut self.lease) => {
+                error = hold(&self.tracker, self.session, &mut self.connection, &mut self.lease, &self.peer) => {
                     return error;
                 }
             }
@@ -142,15 +156,34 @@ impl Tracked {
 }
 
 /// Renews the lease, and tells the tracker when it ends and when it is regained. Returns when the
-/// connection fails; waits for ever without a lease.
+/// connection fails; waits for ever without a lease, except where keys move: then it only looks after them.
 async fn hold(
     tracker: &Tracker,
     session: SessionNumber,
     connection: &mut MultiplexedConnection,
     lease: &mut Option<Lease>,
+    peer: &Peer,
 ) -> RedisError {
-    let Some(lease) = lease else {
+    if lease.is_none() && !peer.locator.may_move() {
         return std::future::pending().await;
+    }
+    let mut unheard;
+    let (lease, tracks) = match lease {
+        Some(lease) => (lease, true),
+        None => {
+            unheard = Lease::new(Instant::now());
+            (&mut unheard, false)
+        }
+    };
+    let tell = |turn| {
+        if tracks {
+            act(tracker, session, turn);
+        }
+        match turn {
+            Turn::None => {}
+            Turn::Lost => peer.locator.set_doubtful(true),
+            Turn::Regained => peer.locator.set_doubtful(false),
+        }
     };
     let mut next = Instant::now() + INTERVAL;
     loop {
@@ -158,29 +191,75 @@ async fn hold(
         let question = async {
             pause.await;
             let asked = Instant::now();
-            let answer = redis::cmd("PING").exec_async(connection).await;
-            answer.map(|()| asked)
+            let answer = peer.locator.probe().exec_async(connection).await;
+            (asked, answer)
         };
         tokio::pin!(question);
-        let answered = loop {
+        let (asked, answer) = loop {
             tokio::select! {
                 answered = &mut question => break answered,
                 () = tokio::time::sleep_until(lease.end().into()), if lease.holds() => {
-                    act(tracker, session, lease.look(Instant::now()));
+                    tell(lease.look(Instant::now()));
                 }
             }
         };
         let now = Instant::now();
-        match answered {
-            Ok(asked) => {
-                act(tracker, session, lease.answered(asked, now));
+        match peer.understand(answer) {
+            Answer::Ours => {
+                let turn = lease.answered(asked, now);
+                // Also where a request, not the lease, has suspended it.
+                let suspended = turn == Turn::None && lease.holds();
+                tell(if suspended { Turn::Regained } else { turn });
                 next = now.max(asked + INTERVAL);
             }
-            Err(error) if is_of_the_link(&error) => return error,
+            Answer::UnderWay => {
+                lease.revoke();
+                tell(Turn::Lost);
+                next = now + INTERVAL;
+            }
             // An answer as well, if not the one that was hoped for, say while the server loads; but not
             // one to build on.
-            Err(_) => next = now + INTERVAL,
+            Answer::NotNow => next = now + INTERVAL,
+            Answer::Gone(error) => return error,
         }
+    }
+}
+
+/// What the answer to a probe means.
+enum Answer {
+    /// The server has all our keys.
+    Ours,
+    /// The slot of our keys is on its way to another node.
+    UnderWay,
+    NotNow,
+    /// The connection is lost, or our keys are at another server.
+    Gone(RedisError),
+}
+
+impl Peer {
+    fn understand(&self, answer: Result<(), RedisError>) -> Answer {
+        let Err(error) = answer else {
+            return Answer::Ours;
+        };
+        if is_of_the_link(&error) {
+            return Answer::Gone(error);
+        }
+        match redirection::read(&error, &self.place) {
+            Some(Redirection::Ask(_)) => return Answer::UnderWay,
+            Some(Redirection::Moved(to)) => {
+                self.locator.redirected(to);
+                return Answer::Gone(error);
+            }
+            None => {}
+        }
+        if error.code() == Some("CLUSTERDOWN") {
+            self.locator.set_doubtful(true);
+        }
+        // Access rules that forbid to ask are an answer of the right server.
+        if error.code() == Some("NOPERM") {
+            return Answer::Ours;
+        }
+        Answer::NotNow
     }
 }
 

@@ -233,6 +233,15 @@ impl Tracker {
         }
     }
 
+    /// Nothing may be kept for the time being, though the peer is heard.
+    pub(super) fn suspend(&self) {
+        let mut state = self.lock();
+        if let Some(current) = &mut state.current {
+            current.leased = false;
+            state.lose();
+        }
+    }
+
     /// The session is over. What still comes on its connection is not for anybody.
     pub(super) fn end(&self, session: SessionNumber) {
         let mut state = self.lock();

@@ -15,7 +15,7 @@ use super::report::Report;
 use super::scripts::{self, Election};
 use super::standing::{Belief, Role, Standing};
 use super::view::{Heard, Reply, Verdict};
-use crate::connection::Session;
+use crate::connection::{Connection, Session};
 use crate::error::{Error, Result};
 
 /// A reply is waited for at least so long, however short the lease: the link that is given up then is not only
@@ -57,6 +57,7 @@ impl Handle {
         lock: &str,
         ttl: Duration,
     ) -> (Arc<Self>, JoinHandle<()>) {
+        let connection = inner.connection_for(lock);
         let (commands, orders) = mpsc::unbounded_channel();
         let handle = Arc::new(Self {
             lock: lock.to_owned(),
@@ -78,6 +79,7 @@ impl Handle {
                 memory_key: inner.memory.key().to_owned(),
             },
             inner: Arc::clone(inner),
+            connection,
             handle: Arc::clone(&handle),
             session: None,
             report: Report::new(lock.to_owned(), inner.host.clone(), inner.known_outage()),
@@ -101,6 +103,8 @@ impl Handle {
 struct Elector {
     election: Election,
     inner: Arc<Inner>,
+    /// To the server that has the lock.
+    connection: Connection,
     handle: Arc<Handle>,
     session: Option<Session>,
     report: Report,
@@ -147,7 +151,7 @@ impl Elector {
             place: fastrand::f64(),
         };
         let mut lease = Lease::new(candidate, self.inner.floor(&self.election.lock));
-        let mut epochs = self.inner.connection.epochs();
+        let mut epochs = self.connection.epochs();
         let mut work: Option<Work> = None;
         let mut stopping = false;
         loop {
@@ -223,7 +227,7 @@ impl Elector {
 
     /// Notices that the link was lost or is back.
     fn follow_session(&mut self, lease: &mut Lease, now: Moment) {
-        let session = self.inner.connection.session();
+        let session = self.connection.session();
         if session == self.session {
             return;
         }
@@ -273,6 +277,7 @@ impl Elector {
         request: &Request,
         ttl: Duration,
     ) -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
+        let connection = self.connection.clone();
         let inner = Arc::clone(&self.inner);
         if *request == Request::Ask {
             return Box::pin(async move {
@@ -288,16 +293,14 @@ impl Elector {
             let message = Heard::wanted(&self.election.lock, &self.election.holder);
             let request = scripts::publish(&self.election.channel, &message);
             return Box::pin(async move {
-                let told = inner.connection.run_on::<u64>(&session, &request, limit);
+                let told = connection.run_on::<u64>(&session, &request, limit);
                 Outcome::Told(told.await.map(|_| ()))
             });
         }
         let script = self
             .election
             .script(request, lease.candidate(), lease.floor(), &session);
-        Box::pin(async move {
-            Outcome::Replied(inner.connection.run_on(&session, &script, limit).await)
-        })
+        Box::pin(async move { Outcome::Replied(connection.run_on(&session, &script, limit).await) })
     }
 
     fn finished(&mut self, lease: &mut Lease, finished: (Work, Outcome)) {

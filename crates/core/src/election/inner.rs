@@ -12,7 +12,7 @@ use super::event_loop::EventLoop;
 use super::memory::MemoryWatch;
 use super::standing::Belief;
 use crate::config::ElectionSettings;
-use crate::connection::Connection;
+use crate::connection::{self, Connection};
 use crate::error::Error;
 
 /// How often it is looked whether the link is up; a look at a flag in this process.
@@ -34,6 +34,8 @@ pub(super) struct Entry {
 pub(super) struct Inner {
     pub(super) settings: ElectionSettings,
     pub(super) connection: Connection,
+    /// In a cluster, the links to those nodes that own the slots of locks outside of the prefix, by lock.
+    pub(super) elsewhere: Mutex<HashMap<String, Connection>>,
     pub(super) channel: String,
     pub(super) host: String,
     pub(super) event_loop: Arc<EventLoop>,
@@ -58,6 +60,32 @@ impl fmt::Debug for Inner {
 }
 
 impl Inner {
+    /// The links that serve a lock.
+    pub(super) fn connection_for(&self, name: &str) -> Connection {
+        let config = self.settings.connection.for_slot_of(name);
+        if config == self.settings.connection {
+            return self.connection.clone();
+        }
+        let mut elsewhere = lock(&self.elsewhere);
+        if let Some(connection) = elsewhere.get(name) {
+            return connection.clone();
+        }
+        let _on_runtime = self.runtime.enter();
+        let connection =
+            connection::shared(&config, self.settings.timeout, "node-red-cluster:leader")
+                .expect("links with these options were opened before");
+        elsewhere.insert(name.to_owned(), connection.clone());
+        connection
+    }
+
+    /// Closes all links.
+    pub(super) fn close(&self) {
+        for connection in lock(&self.elsewhere).values() {
+            connection.close();
+        }
+        self.connection.close();
+    }
+
     /// The standing in an election changed.
     pub(super) fn changed(&self, name: &str) {
         lock(&self.changes).insert(name.to_owned());

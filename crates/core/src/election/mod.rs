@@ -88,6 +88,7 @@ impl Elections {
             channel: keyspace.elections_channel(),
             host: host_name(),
             connection: connection.clone(),
+            elsewhere: Mutex::default(),
             event_loop,
             runtime: tokio::runtime::Handle::current(),
             electors: Mutex::default(),
@@ -212,14 +213,13 @@ impl Elections {
     /// The host of the leader as the store has it.
     async fn look(&self, name: &str) -> Result<Option<String>> {
         let inner = &self.inner;
-        inner.connection.ready(inner.settings.timeout).await?;
-        let session = inner
-            .connection
+        let connection = inner.connection_for(name);
+        connection.ready(inner.settings.timeout).await?;
+        let session = connection
             .session()
             .ok_or_else(|| Error::new(Code::StoreUnreachable, "the link to the store was lost"))?;
         let request = Election::look(name, &session);
-        let reply: Reply = inner
-            .connection
+        let reply: Reply = connection
             .run_on(&session, &request, inner.settings.timeout)
             .await?;
         Ok(match (reply.view.lock, reply.view.record) {
@@ -281,7 +281,7 @@ impl Elections {
         for task in lock(&self.tasks).drain(..) {
             task.abort();
         }
-        self.inner.connection.close();
+        self.inner.close();
     }
 
     fn leave(&self, handle: &Arc<Handle>, number: u64, removed: bool) {

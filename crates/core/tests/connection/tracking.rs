@@ -1,89 +1,19 @@
 //! Changed keys are heard of in order, across everything that can happen to a link.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use node_red_cluster_core::connection::{Connection, Invalidations};
-use node_red_cluster_core::error::{Code, Error};
+use node_red_cluster_core::connection::Invalidations;
+use node_red_cluster_core::error::Code;
 use node_red_cluster_testkit::{Direction, Proxy, Server};
 use tokio::time::{Instant, timeout};
 
+use crate::support::ear::{Ear, Event, keys};
 use crate::support::{PATIENT, SOON, ask, block, connect, look, open, text, until};
 
 /// How long a lease lasts, and slack for a busy machine.
 const LEASE: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_secs(2);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Event {
-    Keys(Vec<String>),
-    All,
-    Established(u64),
-    Lost,
-    Unavailable(Code),
-}
-
-/// Writes down what it hears.
-#[derive(Debug, Default)]
-struct Ear(Mutex<Vec<Event>>);
-
-impl Ear {
-    fn on(connection: &Connection, prefixes: &[&str]) -> Arc<Self> {
-        let ear = Arc::new(Self::default());
-        let prefixes = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
-        let listener = Arc::clone(&ear) as Arc<dyn Invalidations>;
-        connection.track(prefixes, listener).expect("tracking");
-        ear
-    }
-
-    fn events(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn last(&self) -> Option<Event> {
-        self.events().pop()
-    }
-
-    fn forget(&self) {
-        self.0.lock().unwrap().clear();
-    }
-
-    async fn until_last(&self, event: Event) {
-        let what = format!("{event:?}");
-        until(&what, async || self.last().as_ref() == Some(&event)).await;
-    }
-
-    fn hear(&self, event: Event) {
-        self.0.lock().unwrap().push(event);
-    }
-}
-
-impl Invalidations for Ear {
-    fn invalidated(&self, keys: &[&[u8]]) {
-        let text = |key: &&[u8]| String::from_utf8_lossy(key).into_owned();
-        self.hear(Event::Keys(keys.iter().map(text).collect()));
-    }
-
-    fn all_invalidated(&self) {
-        self.hear(Event::All);
-    }
-
-    fn established(&self, epoch: u64) {
-        self.hear(Event::Established(epoch));
-    }
-
-    fn lost(&self) {
-        self.hear(Event::Lost);
-    }
-
-    fn unavailable(&self, reason: &Error) {
-        self.hear(Event::Unavailable(reason.code()));
-    }
-}
-
-fn keys(key: &str) -> Event {
-    Event::Keys(vec![key.to_owned()])
-}
 
 #[tokio::test]
 async fn changes_under_the_prefixes_are_heard_of_and_no_others() {

@@ -6,12 +6,14 @@ use serde_json::{Map, Value};
 
 use super::address::SERVER_PORT;
 use super::environment::{Environment, Lookup};
+use super::prefix::DEFAULT_KEY_PREFIX;
 use super::source::{Origin, Source};
 use super::url::{read_url, shown_url};
 use super::value::Given;
 use super::written::{Written, WrittenTls};
 use crate::config::{
-    ConfigError, ConnectionConfig, Endpoint, HostPort, Secret, SentinelConfig, TlsConfig, Topology,
+    ClusterConfig, ConfigError, ConnectionConfig, Endpoint, HostPort, Secret, SentinelConfig,
+    TlsConfig, Topology,
 };
 
 /// Host where none is given.
@@ -219,7 +221,10 @@ fn assemble(
 
 fn topology(source: &Source<'_>, written: Written) -> Result<Topology, ConfigError> {
     if let Some(nodes) = written.cluster {
-        return Ok(Topology::Cluster(nodes));
+        return Ok(Topology::Cluster(ClusterConfig {
+            nodes,
+            home: DEFAULT_KEY_PREFIX.to_owned(),
+        }));
     }
     if let Some(sentinels) = written.sentinels {
         let Some(group) = written.group else {

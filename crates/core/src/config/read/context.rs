@@ -5,9 +5,10 @@ use serde_json::Map;
 
 use super::connection::read_layered;
 use super::environment::Lookup;
-use super::instance::{DEFAULT_KEY_PREFIX, DEFAULT_TIMEOUT, read_compression, read_key_prefix};
+use super::instance::{DEFAULT_TIMEOUT, read_compression};
 use super::layers::{first, lower_layer, place};
 use super::object;
+use super::prefix::{read_key_prefix, settle};
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::{NEAR_CACHE_OPTIONS, OPTIONS};
@@ -53,12 +54,12 @@ pub fn parse_context(
     let upper = place(OVERRIDES, &upper, &empty)?;
     upper.review(OPTIONS, &mut warnings);
 
-    let connection = read_layered(&upper, &lower, environment, &mut warnings)?;
+    let mut connection = read_layered(&upper, &lower, environment, &mut warnings)?;
     let layers = [&upper, &lower];
     let key_prefix = first(&layers, read_key_prefix)?;
     let timeout = first(&layers, |source| source.milliseconds("timeout"))?;
     let config = ContextSettings {
-        key_prefix: key_prefix.unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned()),
+        key_prefix: settle(key_prefix, &mut connection),
         compression: first(&layers, read_compression)?.unwrap_or(Compression::Off),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         context: read_context(&layers, &mut warnings)?,

@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 
 use super::connection::read_layered;
 use super::environment::Lookup;
-use super::instance::{DEFAULT_KEY_PREFIX, DEFAULT_TIMEOUT, read_key_prefix, read_role};
+use super::instance::{DEFAULT_TIMEOUT, read_role};
 use super::layers::{first, lower_layer, place};
 use super::object;
+use super::prefix::{read_key_prefix, settle};
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::OPTIONS;
@@ -52,12 +53,12 @@ pub fn parse_election(
     let upper = place(CONFIG_NODE, &upper, &empty)?;
     upper.review(OPTIONS, &mut warnings);
 
-    let connection = read_layered(&upper, &lower, environment, &mut warnings)?;
+    let mut connection = read_layered(&upper, &lower, environment, &mut warnings)?;
     let layers = [&upper, &lower];
     let key_prefix = first(&layers, read_key_prefix)?;
     let timeout = first(&layers, |source| source.milliseconds("timeout"))?;
     let settings = ElectionSettings {
-        key_prefix: key_prefix.unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned()),
+        key_prefix: settle(key_prefix, &mut connection),
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         standing: read_standing(&lower)?,
         connection,

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::context::read_context;
 use super::election::read_admin_may_lead;
 use super::packages::read_packages;
+use super::prefix::{read_key_prefix, settle};
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::MONITORING_OPTIONS;
 use crate::config::{Compression, Config, ConfigError, ConnectionConfig, Monitoring, Role};
+use crate::slots;
 
-pub(super) const DEFAULT_KEY_PREFIX: &str = "nodered:";
 const DEFAULT_SESSION_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_MONITORING: Monitoring = Monitoring {
@@ -19,8 +20,6 @@ const DEFAULT_MONITORING: Monitoring = Monitoring {
     heartbeat_ttl: Duration::from_secs(30),
 };
 
-/// Longest `keyPrefix`, in bytes: it stands before every key, and keys are sent with every command.
-const LONGEST_KEY_PREFIX: usize = 200;
 /// Longest name of a channel, in bytes.
 const LONGEST_CHANNEL: usize = 300;
 /// Longest `sessionTTL`, in seconds.
@@ -29,14 +28,15 @@ const LONGEST_SESSION_TTL: i64 = i32::MAX as i64;
 /// The configuration of an instance that reaches the store by `connection`.
 pub(super) fn read_instance(
     source: &Source<'_>,
-    connection: ConnectionConfig,
+    mut connection: ConnectionConfig,
     warnings: &mut Vec<String>,
 ) -> Result<Config, ConfigError> {
     let role = read_role(source)?;
     // Used by leader nodes, which come later; a fault is to be known at the start.
     read_admin_may_lead(source)?;
-    let key_prefix = read_key_prefix(source)?.unwrap_or_else(|| DEFAULT_KEY_PREFIX.to_owned());
-    let channel = |name, end: &str| channel(source, name, || format!("{key_prefix}{end}"));
+    let key_prefix = settle(read_key_prefix(source)?, &mut connection);
+    let channel_prefix = slots::without_braces(&key_prefix);
+    let channel = |name, end: &str| channel(source, name, || format!("{channel_prefix}{end}"));
     let update_channel = channel("updateChannel", "flows:updated")?;
     let package_channel = channel("packageChannel", "packages:updated")?;
     let debug_channel = channel("debugChannel", "debug")?;
@@ -95,24 +95,6 @@ pub(super) fn read_compression(source: &Source<'_>) -> Result<Option<Compression
     }))
 }
 
-/// The option `keyPrefix`, with its final colon.
-pub(super) fn read_key_prefix(source: &Source<'_>) -> Result<Option<String>, ConfigError> {
-    let Some(text) = source.text("keyPrefix")? else {
-        return Ok(None);
-    };
-    if text == ":" {
-        return Err(source.refuse("keyPrefix", "put a name before the colon, such as nodered:"));
-    }
-    if let Some(remedy) = name_fault(text, LONGEST_KEY_PREFIX) {
-        return Err(source.refuse("keyPrefix", remedy));
-    }
-    Ok(Some(if text.ends_with(':') {
-        text.to_owned()
-    } else {
-        format!("{text}:")
-    }))
-}
-
 fn channel(
     source: &Source<'_>,
     name: &str,
@@ -127,9 +109,9 @@ fn channel(
     }
 }
 
-/// What is wrong with the beginning of a key or the name of a channel, as a remedy. Braces would
-/// choose the slot of a key in a cluster; `*?[]\` are wildcards in `KEYS`, `SCAN` and ACL rules.
-fn name_fault(text: &str, longest: usize) -> Option<String> {
+/// What is wrong with the beginning of a key or the name of a channel, as a remedy. Braces in
+/// the middle would choose the slot of a key in a cluster; `*?[]\` are wildcards in `KEYS`, `SCAN` and ACL rules.
+pub(super) fn name_fault(text: &str, longest: usize) -> Option<String> {
     if text.len() > longest {
         return Some(format!("shorten it to {longest} bytes"));
     }

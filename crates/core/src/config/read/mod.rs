@@ -8,6 +8,7 @@ mod environment;
 mod instance;
 mod layers;
 mod packages;
+mod prefix;
 mod source;
 mod tls;
 mod url;

@@ -271,7 +271,7 @@ fn errors_say_in_which_place_the_option_stands() {
     );
     // Also where another option wins over it.
     wrong(
-        json!({"keyPrefix": "{a}"}),
+        json!({"keyPrefix": "a{b}"}),
         json!({"keyPrefix": "a"}),
         "valkey.keyPrefix",
     );

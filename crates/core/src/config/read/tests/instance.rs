@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{environment, good, parse, refused, warned};
 use crate::config::{
     Compression, InstallScripts, Monitoring, PackageSource, PackagesConfig, RestartPolicy, Role,
+    Topology,
 };
 
 #[test]
@@ -120,9 +121,14 @@ fn key_prefixes_are_checked() {
         assert_eq!(config.key_prefix, prefix);
         assert_eq!(config.update_channel, format!("{prefix}flows:updated"));
     }
+    for given in ["{a}", "{a}:"] {
+        let config = good(json!({"keyPrefix": given}));
+        assert_eq!(config.key_prefix, "{a}:");
+        assert_eq!(config.update_channel, "a:flows:updated");
+    }
     good(json!({"keyPrefix": "x".repeat(200)}));
     for given in [
-        "", " ", ":", "a b", "a\n", "{a}", "a}", "a*", "a?", "[a", "a\\",
+        "", " ", ":", "{}", "a b", "a\n", "{a", "a}", "{a}b", "{a}{b}", "a*", "a?", "[a", "a\\",
     ] {
         refused(
             json!({"keyPrefix": given}),
@@ -238,4 +244,23 @@ fn a_word_that_an_option_of_packages_does_not_know_is_refused_with_those_it_know
         let error = refused(json!({"role": "worker", name: "yes"}), name, r#""yes""#);
         assert!(error.remedy.contains(known), "{error}");
     }
+}
+
+#[test]
+fn in_a_cluster_all_keys_lie_in_one_slot_and_channels_are_named_as_ever() {
+    let config = good(json!({"cluster": ["h"], "keyPrefix": "plant"}));
+    assert_eq!(config.key_prefix, "{plant}:");
+    assert_eq!(config.update_channel, "plant:flows:updated");
+    let Topology::Cluster(cluster) = &config.connection.topology else {
+        panic!("a cluster");
+    };
+    assert_eq!(cluster.home, "{plant}:slot");
+    let elsewhere = config.connection.for_slot_of("backup-job");
+    assert_ne!(elsewhere, config.connection);
+    assert_eq!(
+        config.connection.for_slot_of("{plant}:x"),
+        config.connection
+    );
+    let other = good(json!({"cluster": ["h"]}));
+    assert_eq!(other.key_prefix, "{nodered}:");
 }

@@ -1,11 +1,11 @@
-//! A key beside another one. A script may touch both only if they lie in one hash slot of a cluster, whatever
-//! the operator typed as the name of the first.
+//! The hash slots of a cluster: where a key lies, a key beside another one, a prefix whose keys all lie together.
+//! A script may touch two keys only if they lie in one slot.
 
 /// Number of hash slots of a cluster (cluster specification, "Key distribution model").
 const SLOTS: u16 = 16_384;
 
 /// A key named after `key`, with `ending`, in the slot of `key`.
-pub(super) fn beside(key: &str, ending: &str) -> String {
+pub(crate) fn beside(key: &str, ending: &str) -> String {
     let slot = slot_of(key);
     // If need be the whole name as the tag, unless a brace in it ends the tag too early; then a number that
     // happens to lie in the slot, of which the first is found after 16,384 trials in the mean.
@@ -20,9 +20,29 @@ pub(super) fn beside(key: &str, ending: &str) -> String {
     format!("{{{tag}}}{key}{ending}")
 }
 
+/// A prefix that ends with a colon, so that all keys under it lie in one slot: `nodered:` becomes `{nodered}:`. One
+/// that has its braces already stays as it is.
+pub(crate) fn together(prefix: &str) -> String {
+    match prefix.strip_suffix(':') {
+        Some(name) if !name.contains(['{', '}']) => format!("{{{name}}}:"),
+        _ => prefix.to_owned(),
+    }
+}
+
+/// The prefix with the braces around its name taken off, as channels have it: a message reaches all servers.
+pub(crate) fn without_braces(prefix: &str) -> String {
+    let name = prefix
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix("}:"));
+    match name {
+        Some(name) => format!("{name}:"),
+        None => prefix.to_owned(),
+    }
+}
+
 /// The hash slot of a key: of what stands between its first `{` and the next `}`, if anything does, else of the
 /// whole key.
-fn slot_of(key: &str) -> u16 {
+pub(crate) fn slot_of(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| {
         let (tag, _) = rest.split_once('}')?;
         (!tag.is_empty()).then_some(tag)
@@ -55,6 +75,19 @@ mod tests {
         assert_eq!(slot_of("{foo}bar"), 12182);
         assert_eq!(slot_of("foo{}{bar}"), crc16(b"foo{}{bar}") % SLOTS);
         assert_eq!(slot_of("foo{{bar}}"), crc16(b"{bar") % SLOTS);
+    }
+
+    #[test]
+    fn all_keys_under_a_prefix_that_holds_together_share_a_slot() {
+        assert_eq!(together("nodered:"), "{nodered}:");
+        assert_eq!(together("{nodered}:"), "{nodered}:");
+        let prefix = together("plant:7:");
+        assert_eq!(prefix, "{plant:7}:");
+        assert_eq!(without_braces(&prefix), "plant:7:");
+        assert_eq!(without_braces("plant:7:"), "plant:7:");
+        for key in ["flows", "context:global:{x}", ""] {
+            assert_eq!(slot_of(&format!("{prefix}{key}")), slot_of("plant:7"));
+        }
     }
 
     #[test]
