@@ -18,6 +18,7 @@ const { runMain, unusable } = require('./support/stop.js');
 const SUITES = /** @type {const} */ (['rust', 'node-red-4', 'node-red-5']);
 /** Nothing in these depends on the version of Node-RED. */
 const RUN_ONCE = [
+  'bench-arithmetic.test.js',
   'context-atomic.test.js',
   'context-checker.test.js',
   'context-contract.test.js',
