@@ -125,6 +125,38 @@ async fn the_smallest_free_number_is_taken_and_admins_have_numbers_of_their_own(
 }
 
 #[tokio::test]
+async fn among_many_instances_on_a_host_a_free_place_is_found_in_few_requests() {
+    const TAKEN: usize = 450;
+    let store = Store::start().await;
+    for number in 1..=TAKEN {
+        let key = store
+            .keyspace
+            .presence(Role::Worker, &format!("host-{number}"));
+        store.set(&key, "somebody else's").await;
+    }
+    let freed = store.keyspace.presence(Role::Worker, "host-440");
+    store.command(&["DEL", &freed]).await;
+    // The scripts are known from the first claim on.
+    assert_eq!(claim(&store, Role::Worker).await.id(), "host-440");
+    let before = scripts(&store).await;
+    assert_eq!(claim(&store, Role::Worker).await.id(), "host-451");
+    let asked = scripts(&store).await - before;
+    // The first place, three batches of 200, the free place.
+    assert_eq!(asked, 5);
+}
+
+/// How many scripts were run so far.
+async fn scripts(store: &Store) -> u64 {
+    let stats = store.command(&["INFO", "commandstats"]).await;
+    let stats = stats.text().expect("statistics").to_owned();
+    let calls = stats.lines().filter_map(|line| {
+        let calls = line.strip_prefix("cmdstat_evalsha:calls=")?;
+        calls.split(',').next()?.parse::<u64>().ok()
+    });
+    calls.sum()
+}
+
+#[tokio::test]
 async fn a_place_belongs_to_whoever_took_it_last() {
     let store = Store::start().await;
     let away = claim(&store, Role::Worker).await;

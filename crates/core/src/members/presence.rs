@@ -10,10 +10,14 @@ use crate::error::{Code, Error, Result};
 use crate::keyspace::Keyspace;
 
 const CLAIM: &str = include_str!("../scripts/presence_claim.lua");
+const FREE: &str = include_str!("../scripts/presence_free.lua");
 const REMOVE: &str = include_str!("../scripts/presence_remove.lua");
 
 /// More instances on one host than can be: somebody else fills the keys.
 const MOST_PLACES: u32 = 10_000;
+
+/// Places that are asked for at once: a start on a host with many instances must not try them one by one.
+const BATCH: u32 = 200;
 
 /// How a [`Presence::publish`] ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +62,13 @@ impl Presence {
         if presence.lifetime.is_none() {
             return Ok(presence);
         }
-        for number in 1..=MOST_PLACES {
-            presence.id = format!("{}-{number}", presence.identity.host);
+        let mut number = 1;
+        while number <= MOST_PLACES {
+            presence.id = presence.id_at(number);
             if presence.publish(status).await? == Publication::Published {
                 return Ok(presence);
             }
+            number = presence.free_after(number).await?;
         }
         Err(Error::new(
             Code::StoreReply,
@@ -115,6 +121,36 @@ impl Presence {
         Ok(())
     }
 
+    /// The first place behind a taken one that looks free; it may be taken by the time it is tried for.
+    async fn free_after(&self, taken: u32) -> Result<u32> {
+        let mut first = taken + 1;
+        while first <= MOST_PLACES {
+            let batch = first..=MOST_PLACES.min(first + BATCH - 1);
+            let request = Request::Script {
+                script: FREE,
+                keys: batch
+                    .map(|number| self.key_of(&self.id_at(number)))
+                    .collect(),
+                arguments: Vec::new(),
+            };
+            let position: u32 = self
+                .connection
+                .run(Lane::Commands, &request, Repeat::Safe)
+                .await
+                .map_err(|error| error.while_doing("looking for a free id of this instance"))?;
+            if position > 0 {
+                return Ok(first + position - 1);
+            }
+            first += BATCH;
+        }
+        Ok(first)
+    }
+
+    /// The id at a place of this host.
+    fn id_at(&self, number: u32) -> String {
+        format!("{}-{number}", self.identity.host)
+    }
+
     /// Runs a script over this place: with the unique id first and the member's name last.
     async fn run(&self, script: &'static str, between: Vec<Vec<u8>>) -> Result<bool> {
         let mut arguments = vec![self.identity.instance.clone().into_bytes()];
@@ -132,7 +168,11 @@ impl Presence {
     }
 
     fn key(&self) -> String {
-        self.keyspace.presence(self.identity.role, &self.id)
+        self.key_of(&self.id)
+    }
+
+    fn key_of(&self, id: &str) -> String {
+        self.keyspace.presence(self.identity.role, id)
     }
 }
 
