@@ -46,9 +46,9 @@ test('a worker is what it adds to the admin alone, in its own time', () => {
     start: { seconds: 0, commands: 0, received: 0, sent: 0 },
   };
   const together = {
-    ...still, workers: 4, seconds: 20, calls: { ping: 140 }, received: 1_000, sent: 8_400, links: 15, memory: 5_000, cpu: 6,
+    ...still, workers: 4, seconds: 20, calls: { ping: 140 }, received: 1_000, sent: 8_400, links: 15, memory: 5_000, cpu: 12,
   };
-  assert.deepEqual(perWorker(still, together), { commands: 1, received: 10, sent: 100, cpu: 0.05, links: 3, memory: 1_000 });
+  assert.deepEqual(perWorker(still, together), { commands: 1, received: 10, sent: 100, cpu: 0.125, links: 3, memory: 1_000 });
 });
 
 test('busy cores are counted over the time between two looks', () => {

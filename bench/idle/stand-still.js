@@ -10,8 +10,8 @@ const { tab } = require('../../tests/support/flows.js');
 const { startStore } = require('../../tests/support/store.js');
 const { until } = require('../../tests/support/wait.js');
 const { callsBetween, callsOf, difference, trafficOf } = require('../leader/store-watch.js');
-const { cpuOf } = require('../load/store-cpu.js');
 const { startLightInstances } = require('../support/light-instances.js');
+const { cpuOf, fieldOf, totalsOf } = require('../support/store-totals.js');
 
 /**
  * @typedef {object} Still
@@ -101,30 +101,6 @@ async function standStill(scope, { program, seconds: length, settle, real = 0, l
       sent: after.sent - totals.before.sent,
     },
   };
-}
-
-/**
- * Of connections that come and go as well; asking for it is in it, too.
- *
- * @param {import('../../tests/support/store.js').Store} store
- */
-async function totalsOf(store) {
-  return {
-    commands: await fieldOf(store, 'stats', 'total_commands_processed'),
-    received: await fieldOf(store, 'stats', 'total_net_input_bytes'),
-    sent: await fieldOf(store, 'stats', 'total_net_output_bytes'),
-  };
-}
-
-/**
- * @param {import('../../tests/support/store.js').Store} store
- * @param {string} section
- * @param {string} field
- * @returns {Promise<number>}
- */
-async function fieldOf(store, section, field) {
-  const text = await store.command('INFO', section);
-  return Number(new RegExp(`^${field}:(.*)$`, 'm').exec(text)?.[1] ?? Number.NaN);
 }
 
 module.exports = { standStill };

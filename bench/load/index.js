@@ -6,8 +6,8 @@ const { startStore } = require('../../tests/support/store.js');
 const { withScope } = require('../support/clean-up.js');
 const { buildLightInstances, startLightInstances } = require('../support/light-instances.js');
 const { busyCores, busyWith, machineTimes } = require('../support/machine-watch.js');
+const { cpuOf, totalsOf } = require('../support/store-totals.js');
 const { table } = require('../support/table.js');
-const { cpuOf } = require('./store-cpu.js');
 const { callsBetween, callsOf } = require('../leader/store-watch.js');
 const { describeCalls, isHeld, verdicts } = require('./verdict.js');
 
@@ -55,21 +55,23 @@ function measure(plan, quick, progress) {
     });
     await instances.until('begun');
     progress(`${plan.instances} instances, ${plan.rate} operations a second, ${plan.seconds} s ...`);
-    const before = { machine: machineTimes(), store: await cpuOf(store), calls: await callsOf(store), at: performance.now() };
+    const before = { machine: machineTimes(), store: await cpuOf(store), calls: await callsOf(store), totals: await totalsOf(store), at: performance.now() };
     await instances.until('ended');
     const seconds = (performance.now() - before.at) / 1_000;
+    const totals = await totalsOf(store);
+    const bytes = { received: totals.received - before.totals.received, sent: totals.sent - before.totals.sent };
     const calls = callsBetween(before.calls, await callsOf(store));
     const cores = {
       machine: busyCores(before.machine, machineTimes()),
       store: (await cpuOf(store) - before.store) / seconds,
     };
     const report = await instances.until('report');
-    return { plan, seconds, busyBefore, cores: { ...cores, instances: report.cpu / seconds }, calls, report };
+    return { plan, seconds, busyBefore, cores: { ...cores, instances: report.cpu / seconds }, calls, bytes, report };
   });
 }
 
 /** @param {Awaited<ReturnType<typeof measure>>} measured */
-function describe({ plan, seconds, busyBefore, cores, calls, report }) {
+function describe({ plan, seconds, busyBefore, cores, calls, bytes, report }) {
   const lowest = Math.min(...report.windows);
   const ms = (/** @type {number} */ value) => value.toFixed(3);
   /** @param {string} name @param {import('./verdict.js').Latencies} latencies */
@@ -92,6 +94,7 @@ function describe({ plan, seconds, busyBefore, cores, calls, report }) {
     '',
     `Cores busy: ${cores.machine.toFixed(2)} of the machine; of these the store ${cores.store.toFixed(2)}, the instances ${cores.instances.toFixed(2)}, all else ${others.toFixed(2)}; ${busyBefore.toFixed(2)} before the run.`,
     `Commands of the store, a second: ${describeCalls(calls, seconds)}.`,
+    `MB to the store, a second: ${(bytes.received / seconds / 1e6).toFixed(2)}; from it: ${(bytes.sent / seconds / 1e6).toFixed(2)}.`,
     `Changes heard of, a second: ${(report.invalidations / seconds).toFixed(0)} over all instances; commits repeated because another instance was faster: ${report.conflicts}; most under way at one moment, summed over the instances: ${report.inFlight}.`,
   ].join('\n');
 }
