@@ -146,10 +146,8 @@ impl Cluster {
                 let Some(inner) = weak.upgrade() else { return };
                 let cluster = Self { inner };
                 cluster.update_presence(|record| record.packages = Some(described(&now)));
-                let worth_telling = is_final(now.state)
-                    && (now.state, &now.error, &now.notes)
-                        != (told.state, &told.error, &told.notes);
-                if cluster.inner.config.role == Role::Worker && worth_telling {
+                let is_worker = cluster.inner.config.role == Role::Worker;
+                if is_worker && is_worth_telling(&told, &now) {
                     told = now;
                     cluster.tell(&channel).await;
                 }
@@ -179,8 +177,22 @@ impl Cluster {
     }
 }
 
+/// Whether the admins are to look at this worker's record at once. Not where all is well and was before: the
+/// message reaches every instance, and all workers start or follow at the same time.
+fn is_worth_telling(told: &Status, now: &Status) -> bool {
+    let changed = (now.state, &now.error, &now.notes) != (told.state, &told.error, &told.notes);
+    is_final(now.state) && changed && (is_out_of_the_ordinary(now) || is_out_of_the_ordinary(told))
+}
+
 fn is_final(state: State) -> bool {
     !matches!(state, State::Waiting | State::Installing)
+}
+
+/// What was never told anything of is as it should be.
+fn is_out_of_the_ordinary(status: &Status) -> bool {
+    !matches!(status.state, State::Waiting | State::Current)
+        || status.error.is_some()
+        || !status.notes.is_empty()
 }
 
 fn described(status: &Status) -> members::Packages {
@@ -291,5 +303,49 @@ fn say(worker: &str, before: Option<&members::Packages>, now: &members::Packages
         .unwrap_or_default();
     for note in now.notes.iter().filter(|note| !told.contains(note)) {
         tracing::warn!("worker {worker}: {note}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Code, Error};
+
+    fn status(state: State) -> Status {
+        Status {
+            state,
+            ..Status::default()
+        }
+    }
+
+    #[test]
+    fn a_worker_with_which_all_is_well_says_nothing() {
+        let nothing_told = Status::default();
+        for quiet in [State::Waiting, State::Installing, State::Current] {
+            assert!(
+                !is_worth_telling(&nothing_told, &status(quiet)),
+                "{quiet:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_an_admin_logs_is_told_and_its_end_as_well() {
+        let well = status(State::Current);
+        let failed = Status {
+            error: Some(Error::new(Code::PackagesFailed, "npm failed")),
+            ..status(State::Failed)
+        };
+        let noted = Status {
+            notes: vec!["otherwise than on the admin".to_owned()],
+            ..status(State::Current)
+        };
+        let news = [State::Off, State::RestartRequired, State::Restarting].map(status);
+        for news in news.into_iter().chain([failed, noted]) {
+            assert!(is_worth_telling(&Status::default(), &news), "{news:?}");
+            assert!(is_worth_telling(&news, &well), "the end of {news:?}");
+            assert!(!is_worth_telling(&news, &news), "{news:?} again");
+            assert!(!is_worth_telling(&news, &status(State::Installing)));
+        }
     }
 }
