@@ -158,8 +158,9 @@ impl SentinelGroup {
     /// As [`SentinelGroupBuilder::start`].
     pub async fn add_sentinel(&mut self) -> Result<usize> {
         let master = self.current_master_address().await?;
-        let builder = self.settings.sentinel(master, self.certificates.as_ref())?;
-        self.sentinels.push(builder.start().await?);
+        let certificates = self.certificates.as_ref();
+        let sentinel = self.settings.start_sentinel(master, certificates).await?;
+        self.sentinels.push(sentinel);
         self.settled().await?;
         Ok(self.sentinels.len() - 1)
     }

@@ -160,8 +160,8 @@ impl SentinelGroupBuilder {
         }
         let mut sentinels = Vec::new();
         for _ in 0..settings.sentinels {
-            let sentinel = settings.sentinel(address, certificates.as_ref())?;
-            sentinels.push(sentinel.start().await?);
+            let sentinel = settings.start_sentinel(address, certificates.as_ref());
+            sentinels.push(sentinel.await?);
         }
         let group = SentinelGroup {
             sentinels,
@@ -192,11 +192,12 @@ impl Settings {
         builder
     }
 
-    pub(super) fn sentinel(
+    pub(super) async fn start_sentinel(
         &self,
         primary: SocketAddr,
         certificates: Option<&Arc<Certificates>>,
-    ) -> Result<ServerBuilder> {
+    ) -> Result<Server> {
+        let release = Release::under_test()?;
         let mut builder = Server::builder()
             .part(Part::Sentinel)
             .tls_with(certificates.filter(|_| self.sentinel_tls));
@@ -206,10 +207,14 @@ impl Settings {
         for (name, rules) in &self.sentinel_users {
             builder = builder.acl_user(name, rules);
         }
-        for line in self.sentinel_lines(primary, &Release::under_test()?) {
+        for line in self.sentinel_lines(primary, &release) {
             builder = builder.configuration_line(line);
         }
-        Ok(builder)
+        let sentinel = builder.start().await?;
+        if release.knows(7, 0) {
+            hurry(&sentinel).await?;
+        }
+        Ok(sentinel)
     }
 
     fn sentinel_lines(&self, primary: SocketAddr, release: &Release) -> Vec<String> {
@@ -236,4 +241,14 @@ impl Settings {
         }
         lines
     }
+}
+
+/// Has a Sentinel look and tell more often than its defaults of 10 and 2 seconds, which only take
+/// a test's time. It forgets this when it is started again.
+async fn hurry(sentinel: &Server) -> Result<()> {
+    for (period, milliseconds) in [("info-period", "1000"), ("publish-period", "250")] {
+        let command = ["SENTINEL", "DEBUG", period, milliseconds];
+        sentinel.command(&command).await?;
+    }
+    Ok(())
 }
