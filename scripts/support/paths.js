@@ -15,6 +15,8 @@ module.exports = {
   NATIVE: path.join(ROOT, 'native'),
   /** The store that set-up fetches where the machine has none. */
   FETCHED_STORE: path.join(ROOT, '.cache', 'store', 'valkey-server'),
+  /** Servers of several versions for the tests, each in a folder by its name. */
+  SERVERS: path.join(ROOT, '.cache', 'servers'),
   /** Node-RED 5 and its Node.js, for the tests. */
   NODE_RED_5: path.join(ROOT, '.cache', 'node-red-5'),
   /** The JSON schemas that the files in `deploy/` are checked against. */

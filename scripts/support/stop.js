@@ -32,6 +32,14 @@ function failed(sentence) {
 }
 
 /**
+ * @param {unknown} error
+ * @returns {error is Stop} whether it was made here, so that its sentence says all
+ */
+function isStop(error) {
+  return error instanceof Error && 'exitCode' in error;
+}
+
+/**
  * Runs a script's main function: its number becomes the exit code, and an error made here is
  * printed as its sentence alone.
  *
@@ -42,10 +50,9 @@ async function runMain(main) {
   try {
     process.exitCode = await main();
   } catch (error) {
-    const stop = /** @type {Partial<Stop>} */ (error);
-    console.error(stop.exitCode ? stop.message : error);
-    process.exitCode = stop.exitCode ?? FAILED;
+    console.error(isStop(error) ? error.message : error);
+    process.exitCode = isStop(error) ? error.exitCode : FAILED;
   }
 }
 
-module.exports = { failed, runMain, unusable };
+module.exports = { failed, isStop, runMain, unusable };
