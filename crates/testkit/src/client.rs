@@ -25,8 +25,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to a unix socket and authenticates.
-    pub(crate) async fn connect(path: &Path, user: &str, password: &str) -> Result<Self> {
+    /// Connects to a unix socket and authenticates with the words after `AUTH`, unless there are
+    /// none.
+    pub(crate) async fn connect(path: &Path, credentials: &[&str]) -> Result<Self> {
         let stream = UnixStream::connect(path)
             .await
             .action(format!("connect to {}", path.display()))?;
@@ -34,7 +35,9 @@ impl Client {
             stream,
             received: Vec::new(),
         };
-        client.command(&["AUTH", user, password]).await?;
+        if !credentials.is_empty() {
+            client.command(&[&["AUTH"], credentials].concat()).await?;
+        }
         Ok(client)
     }
 

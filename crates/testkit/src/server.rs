@@ -132,7 +132,7 @@ impl Server {
     /// # Errors
     /// As [`command`](Self::command).
     pub async fn connect(&self) -> Result<Client> {
-        Client::connect(&self.plan.files.socket, OWN_USER, OWN_PASSWORD).await
+        Client::connect(&self.plan.files.socket, &self.plan.credentials()).await
     }
 
     /// Freezes the server (SIGSTOP): connections stay open, and nothing answers.

@@ -339,6 +339,9 @@ fn cause(error: RedisError) -> RedisError {
     {
         return redis::make_extension_error("NOPERM".to_owned(), Some(detail.to_owned()));
     }
+    if let Some((code, words)) = raised_in_script(detail) {
+        return redis::make_extension_error(code.to_owned(), Some(words.to_owned()));
+    }
     if error.code() != Some("EXECABORT") {
         return error;
     }
@@ -350,4 +353,16 @@ fn cause(error: RedisError) -> RedisError {
         }
         None => error,
     }
+}
+
+/// What a command in a script was refused with, which Redis before 7.0 hands on within an error of its own:
+/// `Error running script (call to ...): @user_script:1: @user_script: 1: -OOM command not allowed ...`.
+fn raised_in_script(detail: &str) -> Option<(&str, &str)> {
+    let refusal = detail
+        .strip_prefix("Error running script")?
+        .split_once(": -")?
+        .1;
+    let (code, words) = refusal.split_once(' ')?;
+    let is_code = code.bytes().all(|byte| byte.is_ascii_uppercase());
+    is_code.then_some((code, words))
 }

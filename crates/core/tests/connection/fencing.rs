@@ -143,7 +143,7 @@ async fn a_write_that_a_frozen_server_left_unread_does_not_replace_a_newer_one()
 
 #[tokio::test]
 async fn a_user_who_may_not_end_sessions_connects_all_the_same() {
-    let rules = "on >secret ~* &* +@all -client|kill -info -client|info -client|id -time";
+    let rules = "on >secret ~* &* +@all -client +client|setname -info -time";
     let server = Server::builder().acl_user("cluster", rules).start().await;
     let server = server.expect("a server");
     let mut block = block(server.address());

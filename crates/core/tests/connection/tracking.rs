@@ -9,7 +9,7 @@ use node_red_cluster_testkit::{Direction, Proxy, Server};
 use tokio::time::{Instant, timeout};
 
 use crate::support::ear::{Ear, Event, keys};
-use crate::support::{PATIENT, SOON, ask, block, connect, look, open, text, until};
+use crate::support::{PATIENT, SOON, ask, block, connect, look, open, server_knows, text, until};
 
 /// How long a lease lasts, and slack for a busy machine.
 const LEASE: Duration = Duration::from_secs(3);
@@ -48,7 +48,10 @@ async fn own_writes_are_not_heard_of_and_those_of_others_before_the_next_reply()
     ear.until_last(Event::Established(1)).await;
     ask(&connection, &["SET", "n:own", "1"]).await.unwrap();
     ask(&connection, &["PING"]).await.unwrap();
-    assert_eq!(ear.events(), [Event::Established(1)]);
+    // Before 7.0 a server may take a foreign change for an own one, so own ones are heard of there too.
+    let own = [Event::Established(1), keys("n:own")];
+    let expected = if server_knows(7, 0) { &own[..1] } else { &own };
+    assert_eq!(ear.events(), expected);
     look(&server, &["SET", "n:foreign", "1"]).await;
     ask(&connection, &["GET", "n:foreign"]).await.unwrap();
     assert_eq!(ear.last(), Some(keys("n:foreign")));
@@ -179,7 +182,8 @@ async fn a_server_without_resp3_tracks_nothing_and_serves() {
 
 #[tokio::test]
 async fn a_user_who_may_not_track_hears_so_and_is_served_until_the_rules_change() {
-    let rules = "on >secret ~* &* +@all -client|tracking";
+    // To forbid one subcommand came with 7.0, to allow one is older.
+    let rules = "on >secret ~* &* +@all -client +client|setname +client|id";
     let server = Server::builder().acl_user("cluster", rules).start().await;
     let server = server.expect("a server");
     let mut block = block(server.address());
@@ -205,15 +209,15 @@ async fn only_the_link_for_small_commands_tracks_and_only_while_somebody_listens
     let connection = connect(server.address()).await;
     let trackers = async || {
         let clients = text(&server, &["CLIENT", "LIST"]).await.unwrap();
-        // Flag B: the client tracks in broadcasting mode.
-        let broadcasts = |line: &&str| {
+        // Flag t: the client tracks.
+        let tracks = |line: &&str| {
             let mut words = line.split(' ');
             words.any(|word| {
                 word.strip_prefix("flags=")
-                    .is_some_and(|flags| flags.contains('B'))
+                    .is_some_and(|flags| flags.contains('t'))
             })
         };
-        clients.lines().filter(broadcasts).count()
+        clients.lines().filter(tracks).count()
     };
     assert_eq!(trackers().await, 0);
     let _ear = Ear::on(&connection, &["n:"]);

@@ -7,7 +7,7 @@ use node_red_cluster_testkit::Server;
 use serde_json::json;
 
 use crate::process::Process;
-use crate::support::{look, until};
+use crate::support::{look, server_knows, until};
 
 fn has_changed(process: &Process, name: &str) -> bool {
     let changed = process.context.take_invalidated();
@@ -24,7 +24,8 @@ async fn a_change_by_another_process_is_heard_of_and_an_own_one_is_not() {
     until("the change", async || has_changed(&one, "a")).await;
     one.set("global", "a", Some("2")).await.unwrap();
     until("the change", async || has_changed(&other, "a")).await;
-    assert!(!has_changed(&one, "a"));
+    // Before 7.0 a server may take a foreign change for an own one, so own ones are heard of there too.
+    assert!(!has_changed(&one, "a") || !server_knows(7, 0));
 }
 
 #[tokio::test]

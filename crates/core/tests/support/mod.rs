@@ -11,7 +11,7 @@ use std::time::Duration;
 use node_red_cluster_core::config::{Config, parse};
 use node_red_cluster_core::connection::{Connection, Lane, Repeat, Request};
 use node_red_cluster_core::error::Result;
-use node_red_cluster_testkit::{Server, Value, eventually};
+use node_red_cluster_testkit::{Release, Server, Value, eventually};
 use serde_json::json;
 
 #[allow(unused_imports, reason = "each test binary uses its own part of this")]
@@ -65,6 +65,13 @@ pub(crate) async fn ask(connection: &Connection, words: &[&str]) -> Result<Optio
     connection
         .run(Lane::Commands, &command(words), Repeat::Safe)
         .await
+}
+
+/// Whether the server under test is as new as this version of Redis. A test of what came with a version ends where
+/// it is not.
+pub(crate) fn server_knows(major: u32, minor: u32) -> bool {
+    let release = Release::under_test().expect("a server");
+    release.knows(major, minor)
 }
 
 /// Runs a command from outside and returns its answer.

@@ -136,6 +136,15 @@ impl Plan {
         })
     }
 
+    /// How the testkit itself logs in.
+    pub(super) fn credentials(&self) -> Vec<&str> {
+        if self.settings.part == Part::Sentinel && !self.release.knows(6, 2) {
+            // Such a Sentinel has no users.
+            return self.settings.password.as_deref().into_iter().collect();
+        }
+        vec![OWN_USER, OWN_PASSWORD]
+    }
+
     /// Starts the server for the first time: on other ports if these were lost to another
     /// process, and with TLS in front of it if it has none.
     pub(super) async fn launch_on_free_ports(&mut self) -> Result<Running> {
@@ -222,7 +231,7 @@ impl Plan {
     }
 
     async fn ping(&self) -> Result<()> {
-        let mut client = Client::connect(&self.files.socket, OWN_USER, OWN_PASSWORD).await?;
+        let mut client = Client::connect(&self.files.socket, &self.credentials()).await?;
         client.command(&["PING"]).await.map(drop)
     }
 }
