@@ -2,6 +2,7 @@
 
 /** A real Valkey or Redis server that a test owns. */
 
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { ROOT, removeDirectory, temporaryDirectory } = require('./directories');
@@ -30,6 +31,17 @@ function findServer() {
     throw new Error('no valkey-server or redis-server found: run `npm run setup` first');
   }
   return found;
+}
+
+/**
+ * @param {number} major
+ * @param {number} minor
+ * @returns {boolean} whether the server is as new as this version of Redis, and so knows what came with it
+ */
+function serverKnows(major, minor) {
+  const version = /v=(\d+)\.(\d+)/.exec(execFileSync(findServer(), ['--version'], { encoding: 'utf8' }));
+  const [have, haveMinor] = (version ?? []).slice(1).map(Number);
+  return have > major || (have === major && haveMinor >= minor);
 }
 
 /**
@@ -78,7 +90,8 @@ async function startStore({ password, users = [], config = [] } = {}) {
     args.push('--unixsocket', socketPath, '--dir', dataDirectory);
     args.push('--appendonly', 'yes', '--appendfsync', 'always', '--save', '');
     // A server of the tests takes part in no long shutdown and no start-up delay.
-    args.push('--shutdown-timeout', '0', '--repl-diskless-sync', 'no');
+    args.push('--repl-diskless-sync', 'no');
+    if (serverKnows(7, 0)) args.push('--shutdown-timeout', '0');
     if (password !== undefined) args.push('--requirepass', password);
     args.push(...config);
     const started = startProcess(findServer(), args, {
@@ -99,7 +112,9 @@ async function startStore({ password, users = [], config = [] } = {}) {
       { message: 'the store answers PING' },
     );
     if (!started.isRunning()) throw new Error(`the store did not start:\n${log}`);
-    for (const user of users) await client?.command('ACL', 'SETUSER', ...user.split(' '));
+    // Rules for channels came with 6.2; before, everybody may use all.
+    const isKnown = (/** @type {string} */ rule) => serverKnows(6, 2) || !/^&|channels$/.test(rule);
+    for (const user of users) await client?.command('ACL', 'SETUSER', ...user.split(' ').filter(isKnown));
   }
 
   /** @param {NodeJS.Signals} signal */
@@ -221,4 +236,4 @@ async function startStore({ password, users = [], config = [] } = {}) {
   };
 }
 
-module.exports = { findServer, startStore };
+module.exports = { findServer, serverKnows, startStore };
