@@ -29,6 +29,7 @@ const RUN_ONCE = [
   'context-values.test.js',
   'deployment-settings.test.js',
   'deployment-yaml.test.js',
+  'features.test.js',
   'leader-admin.test.js',
   'leader-configuration.test.js',
   'leader-examples.test.js',
@@ -44,6 +45,7 @@ const RUN_ONCE = [
   'packages-sync-off.test.js',
   'packaging.test.js',
   'setup.test.js',
+  'topologies.test.js',
   // It starts the Node-RED of this repository whatever the suite.
   'up.test.js',
   'valkey-config-options.test.js',

@@ -53,6 +53,8 @@ async function startSentinelGroup(scope, options = {}) {
   const { started, tell } = await start(scope, { topology: 'sentinel', ...options });
   return {
     .../** @type {SentinelGroup} */ (started),
+    /** For `startCluster`. */
+    store: storeView(async (key) => tell({ do: 'command', index: await tell({ do: 'master' }), words: ['GET', key] })),
     /** @returns {Promise<number>} index of the primary */
     master: () => tell({ do: 'master' }),
     /** @returns {Promise<number>} index of the new primary */
@@ -87,6 +89,12 @@ async function startStoreCluster(scope, options = {}) {
   const { started, tell } = await start(scope, { topology: 'cluster', ...options });
   return {
     .../** @type {StoreCluster} */ (started),
+    /** For `startCluster`: keys have braces around their prefix there. */
+    store: storeView(async (key) => {
+      const inBraces = key.replace(/^([^:]*):/, '{$1}:');
+      const index = await tell({ do: 'owner', slot: await tell({ do: 'slotOf', key: inBraces }) });
+      return tell({ do: 'command', index, words: ['GET', inBraces] });
+    }),
     /** @param {string} key @returns {Promise<number>} */
     slotOf: (key) => tell({ do: 'slotOf', key }),
     /** @param {number} slot @returns {Promise<number>} index of the primary that has it */
@@ -120,6 +128,22 @@ async function startStoreCluster(scope, options = {}) {
     /** @returns {Promise<StoreCluster>} */
     describe: () => tell({ do: 'describe' }),
   };
+}
+
+/**
+ * What a test cluster needs of a store, where the store is none that listens at one address.
+ *
+ * @param {(key: string) => Promise<string | null>} get
+ * @returns {import('./store').Store}
+ */
+function storeView(get) {
+  const view = {
+    host: undefined,
+    port: undefined,
+    /** @param {string} key of a string that holds JSON */
+    json: async (key) => JSON.parse((await get(key)) ?? 'null') ?? undefined,
+  };
+  return /** @type {any} */ (view);
 }
 
 /**

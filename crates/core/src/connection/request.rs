@@ -366,3 +366,23 @@ fn raised_in_script(detail: &str) -> Option<(&str, &str)> {
     let is_code = code.bytes().all(|byte| byte.is_ascii_uppercase());
     is_code.then_some((code, words))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_in_a_script_was_refused_with_is_read_out_of_the_error_around_it() {
+        let full = "Error running script (call to f_6aff): @user_script:1: @user_script: 1: \
+                    -OOM command not allowed when used memory > 'maxmemory'.";
+        let (code, words) = raised_in_script(full).expect("a refusal");
+        assert_eq!(code, "OOM");
+        assert_eq!(words, "command not allowed when used memory > 'maxmemory'.");
+        for other in [
+            "Error running script (call to f_6aff): @user_script:1: user_script:1: attempt to index nil",
+            "value is not an integer: -OOM or out of range",
+        ] {
+            assert_eq!(raised_in_script(other), None, "{other}");
+        }
+    }
+}
