@@ -43,6 +43,13 @@ test('with sentinels host and port are not used', () => {
   );
 });
 
+test('nodes of a cluster stand for the host', () => {
+  assert.deepEqual(
+    connectionOptions({ host: 'h', port: '1', database: 0, clusterNodes: 'a:1, b:2', tls: true }, { password: 'p' }),
+    { cluster: ['a:1', 'b:2'], db: 0, password: 'p', tls: { rejectUnauthorized: true } },
+  );
+});
+
 test('a variable that is not set is named, with its field', () => {
   assert.throws(() => connectionOptions({ host: '${STORE_HOST}' }, {}), { code: 'NRC_CONFIG_INVALID', message: /host.*STORE_HOST/ });
   assert.throws(() => connectionOptions({}, { password: '${STORE_PASSWORD}' }), { message: /password.*STORE_PASSWORD/ });

@@ -21,6 +21,7 @@ const VARIABLE = /^\$\{([^}]+)\}$/;
  * @property {string} [sentinels] `host:port`, separated by commas
  * @property {string} [sentinelName]
  * @property {boolean} [tlsSentinels]
+ * @property {string} [clusterNodes] `host:port`, separated by commas
  */
 
 /**
@@ -50,7 +51,8 @@ const CREDENTIALS = {
  */
 function connectionOptions(fields, secrets) {
   refuseUnset({ ...fields, ...secrets });
-  const sentinels = String(fields.sentinels ?? '').split(/[\s,]+/).filter((address) => address !== '');
+  const sentinels = addresses(fields.sentinels);
+  const cluster = addresses(fields.clusterNodes);
   const tls = present({
     ca: fields.ca,
     cert: fields.cert,
@@ -64,6 +66,10 @@ function connectionOptions(fields, secrets) {
     ...present({ username, password, db: fields.database }),
     ...(fields.tls ? { tls } : {}),
   };
+  if (cluster.length > 0) {
+    // Both at once are refused where connection options are read.
+    return { cluster, ...(sentinels.length > 0 ? { sentinels } : {}), ...common };
+  }
   if (sentinels.length === 0) {
     return { host: fields.host ?? DEFAULT_HOST, ...present({ port: fields.port }), ...common };
   }
@@ -77,6 +83,14 @@ function connectionOptions(fields, secrets) {
     ...common,
     ...(fields.tlsSentinels ? { sentinelTLS: tls } : {}),
   };
+}
+
+/**
+ * @param {string | undefined} list
+ * @returns {string[]}
+ */
+function addresses(list) {
+  return String(list ?? '').split(/[\s,]+/).filter((address) => address !== '');
 }
 
 /**
