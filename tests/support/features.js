@@ -75,15 +75,17 @@ async function assertHasOneLeader({ workers }) {
  * Installs a package on the admin, and checks that the workers get it.
  *
  * @param {PackageCluster} cluster
- * @param {string} version another one each time
+ * @param {string} name another one each time, as a new version of what runs restarts workers
  * @returns {Promise<void>}
  */
-async function assertSharesPackages(cluster, version) {
-  cluster.registry.publish(nodePackage({ name: 'feature-nodes', version, types: ['feature'] }));
-  await cluster.install('feature-nodes', version);
-  await untilEqual(() => cluster.packages(), { 'feature-nodes': version }, { message: 'the admin has published', timeout: INSTALLED });
-  await cluster.deploy([tab('tab'), ...saying('feature', 'feature')]);
-  await cluster.untilSays('feature', `feature-nodes@${version}: hello`);
+async function assertSharesPackages(cluster, name) {
+  const module = `${name}-nodes`;
+  cluster.registry.publish(nodePackage({ name: module, version: '1.0.0', types: [name] }));
+  await cluster.install(module);
+  const published = async () => (await cluster.packages())[module];
+  await untilEqual(published, '1.0.0', { message: 'the admin has published', timeout: INSTALLED });
+  await cluster.deploy([tab('tab'), ...saying(`says-${name}`, name)]);
+  await cluster.untilSays(`says-${name}`, `${module}@1.0.0: hello`);
 }
 
 module.exports = { FEATURE_SETTINGS, assertAllFeatures, assertSharesPackages };
