@@ -20,6 +20,9 @@ const { failed, runMain, unusable } = require('./support/stop.js');
  * @typedef {{server: string, suite: string, passed: boolean, seconds: number}} Result
  */
 
+/** A file that takes longer than this (milliseconds) hangs. */
+const FILE_TIMEOUT = 5 * 60 * 1000;
+
 /** One look at every feature, which is all that `--short` runs. */
 const FEATURES = endToEnd('features');
 
@@ -32,9 +35,6 @@ const SUITES = [
   FEATURES,
   ...['context-node-red', 'access-rules', 'flow-deploys', 'leader-nodes', 'presence'].map(endToEnd),
 ];
-
-/** A file that takes longer than this (milliseconds) hangs. */
-const FILE_TIMEOUT = 5 * 60 * 1000;
 
 const USAGE = `Usage: npm run test:servers -- [--server NAME]... [--suite NAME]... [--short]
 
