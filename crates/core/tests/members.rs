@@ -11,6 +11,7 @@ use node_red_cluster_core::members::{
     Failure, Heartbeat, Identity, Presence, Publication, Record, State, Status, list,
 };
 use node_red_cluster_testkit::{Proxy, eventually};
+use support::access::{self, WORKER};
 use support::{PATIENT, SOON, Store, block, open};
 use tokio::task::JoinSet;
 
@@ -29,7 +30,7 @@ fn identity(role: Role) -> Identity {
 }
 
 async fn claim(store: &Store, role: Role) -> Presence {
-    let (connection, status) = (store.connect(), Status::default());
+    let (connection, status) = (store.connect_as(WORKER), Status::default());
     Presence::claim(
         &connection,
         &store.keyspace,
@@ -59,7 +60,7 @@ async fn id_of(heartbeat: &Heartbeat) -> String {
 }
 
 async fn listed(store: &Store) -> Vec<Record> {
-    list(&store.connect(), &store.keyspace)
+    list(&store.connect_as(WORKER), &store.keyspace)
         .await
         .expect("a list")
 }
@@ -82,7 +83,7 @@ async fn twenty_instances_that_start_at_once_have_the_numbers_from_one_to_twenty
     let store = Store::start().await;
     let mut instances = JoinSet::new();
     for _ in 0..20 {
-        let (connection, keyspace) = (store.connect(), store.keyspace.clone());
+        let (connection, keyspace) = (store.connect_as(WORKER), store.keyspace.clone());
         instances.spawn(async move {
             let status = Status::default();
             Presence::claim(
@@ -253,7 +254,7 @@ async fn without_monitoring_nothing_is_written() {
         enabled: false,
         ..LASTING
     };
-    let connection = store.connect();
+    let connection = store.connect_as(WORKER);
     let heartbeat = heartbeat(&store, &connection, &off);
     let expected = format!("host-{}", std::process::id());
     assert_eq!(id_of(&heartbeat).await, expected);
@@ -266,7 +267,7 @@ async fn without_monitoring_nothing_is_written() {
 #[tokio::test]
 async fn a_heartbeat_renews_the_record() {
     let store = Store::start().await;
-    let connection = store.connect();
+    let connection = store.connect_as(WORKER);
     let often = Monitoring {
         enabled: true,
         heartbeat_interval: Duration::from_millis(300),
@@ -289,7 +290,7 @@ async fn a_heartbeat_renews_the_record() {
 #[tokio::test]
 async fn a_change_is_seen_at_once_and_many_changes_are_few_writes() {
     let store = Store::start().await;
-    let connection = store.connect();
+    let connection = store.connect_as(WORKER);
     let heartbeat = heartbeat(&store, &connection, &LASTING);
     let id = id_of(&heartbeat).await;
     store.command(&["CONFIG", "RESETSTAT"]).await;
@@ -335,7 +336,7 @@ async fn a_change_is_seen_at_once_and_many_changes_are_few_writes() {
 #[tokio::test]
 async fn a_record_is_back_as_soon_as_an_emptied_store_is() {
     let mut store = Store::start().await;
-    let connection = store.connect();
+    let connection = store.connect_as(WORKER);
     let heartbeat = heartbeat(&store, &connection, &LASTING);
     let id = id_of(&heartbeat).await;
     store.server.kill().await.expect("killed");
@@ -352,7 +353,7 @@ async fn an_instance_that_starts_before_the_store_gets_its_place_later() {
     let store = Store::start().await;
     let proxy = Proxy::start(store.server.address()).await.expect("a proxy");
     proxy.refuse().await;
-    let connection = open(&block(proxy.address()), PATIENT);
+    let connection = open(&access::logged_in(block(proxy.address()), WORKER), PATIENT);
     let heartbeat = heartbeat(&store, &connection, &LASTING);
     heartbeat.update(|status| status.state = State::Waiting);
     connection
@@ -375,7 +376,7 @@ async fn an_instance_that_starts_before_the_store_gets_its_place_later() {
 async fn an_instance_that_lost_its_place_while_away_takes_another() {
     let store = Store::start().await;
     let proxy = Proxy::start(store.server.address()).await.expect("a proxy");
-    let connection = open(&block(proxy.address()), PATIENT);
+    let connection = open(&access::logged_in(block(proxy.address()), WORKER), PATIENT);
     let heartbeat = heartbeat(&store, &connection, &LASTING);
     assert_eq!(id_of(&heartbeat).await, "host-1");
     proxy.refuse().await;
@@ -401,7 +402,7 @@ async fn an_instance_that_lost_its_place_while_away_takes_another() {
 #[tokio::test]
 async fn a_heartbeat_that_is_dropped_removes_its_record() {
     let store = Store::start().await;
-    let connection = store.connect();
+    let connection = store.connect_as(WORKER);
     let heartbeat = heartbeat(&store, &connection, &LASTING);
     let id = id_of(&heartbeat).await;
     assert!(stored(&store, &id).await.is_some());

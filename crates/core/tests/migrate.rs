@@ -12,7 +12,7 @@ use node_red_cluster_core::context::migrate::{
 use node_red_cluster_core::error::Code;
 use node_red_cluster_core::keyspace::{Keyspace, Scope};
 use node_red_cluster_testkit::{Proxy, Value};
-use support::{IMPATIENT, PATIENT, Store, block, configuration, open};
+use support::{IMPATIENT, PATIENT, Store, access, block, configuration, open};
 use tokio::sync::oneshot;
 
 const GLOBAL: &str = "nodered:context:global:";
@@ -372,6 +372,8 @@ async fn other_keys_and_other_prefixes_are_not_touched() {
     after.retain(|key, _| before.contains_key(key));
     assert_eq!(after, before);
 
+    let allowed = ["ACL", "SETUSER", access::ADMIN, "~other:*"];
+    older.store.command(&allowed).await;
     let other = block(older.store.server.address());
     let mut other = other.as_object().expect("an object").clone();
     other.insert("keyPrefix".to_owned(), "other:".into());
@@ -468,7 +470,10 @@ async fn a_migration_that_lost_the_store_goes_on_when_it_is_run_again() {
     older.write(pairs(GLOBAL_TWICE, 0..2000)).await;
     let proxy = Proxy::start(older.store.server.address()).await;
     let proxy = Arc::new(proxy.expect("a proxy"));
-    let connection = open(&block(proxy.address()), IMPATIENT);
+    let connection = open(
+        &access::logged_in(block(proxy.address()), access::ADMIN),
+        IMPATIENT,
+    );
     connection.ready(PATIENT).await.expect("the store");
     let keyspace = &older.store.keyspace;
     let mut loss = Interlude::new({

@@ -12,6 +12,7 @@ use node_red_cluster_core::packages::permit::RestartPermit;
 use node_red_cluster_core::packages::store::{Head, Newest, PackageStore, Published, Saved};
 use node_red_cluster_core::packages::tarball::Digest;
 use serde_json::json;
+use support::access::WORKER;
 use support::{Store, until};
 
 fn packages(store: &Store) -> PackageStore {
@@ -190,7 +191,7 @@ async fn switching_off_is_seen_by_everybody_and_loses_nothing() {
 #[tokio::test]
 async fn one_worker_at_a_time_has_the_permit_to_restart() {
     let store = Store::start().await;
-    let permit = RestartPermit::new(store.connect(), store.keyspace.clone());
+    let permit = RestartPermit::new(store.connect_as(WORKER), store.keyspace.clone());
     let take = |place: &'static str, token: &'static str| {
         let permit = permit.clone();
         async move { permit.take("id", place, token).await.expect("an answer") }
@@ -216,7 +217,7 @@ async fn one_worker_at_a_time_has_the_permit_to_restart() {
 #[tokio::test]
 async fn a_worker_that_does_not_come_back_holds_up_the_others_for_a_limited_time() {
     let store = Store::start().await;
-    let permit = RestartPermit::new(store.connect(), store.keyspace.clone());
+    let permit = RestartPermit::new(store.connect_as(WORKER), store.keyspace.clone());
     assert!(
         permit
             .take("host-1", "host:/data", "token-1")

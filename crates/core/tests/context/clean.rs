@@ -6,7 +6,7 @@ use node_red_cluster_testkit::Server;
 use serde_json::json;
 
 use crate::process::{Process, settings};
-use crate::support::look;
+use crate::support::{access, look};
 
 async fn filled(server: &Server, revision: Option<&str>) -> Process {
     let settings = settings(server.address(), json!({}));
@@ -34,7 +34,7 @@ fn ids(ids: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn the_newest_revision_deletes_the_scopes_of_what_is_gone() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     look(&server, &["HSET", "nodered:revision", "id", "r2"]).await;
     let process = filled(&server, Some("r2")).await;
     process.context.clean(ids(&["f1", "n1"])).await;
@@ -46,7 +46,7 @@ async fn the_newest_revision_deletes_the_scopes_of_what_is_gone() {
 
 #[tokio::test]
 async fn an_instance_that_is_behind_or_knows_no_revision_deletes_nothing() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     look(&server, &["HSET", "nodered:revision", "id", "r3"]).await;
     for revision in [Some("r2"), None] {
         let process = filled(&server, revision).await;
@@ -57,7 +57,7 @@ async fn an_instance_that_is_behind_or_knows_no_revision_deletes_nothing() {
 
 #[tokio::test]
 async fn a_scope_of_many_properties_is_deleted_without_holding_up_the_store() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = filled(&server, None).await;
     let other = Process::open(server.address()).await;
     for number in 0..5000 {

@@ -5,15 +5,15 @@ use std::time::Duration;
 use node_red_cluster_core::context::operation::Operation;
 use node_red_cluster_core::error::Code;
 use node_red_cluster_core::keyspace::Scope;
-use node_red_cluster_testkit::{Direction, Proxy, Server};
+use node_red_cluster_testkit::{Direction, Proxy};
 use serde_json::json;
 
 use crate::process::Process;
-use crate::support::{look, text, until};
+use crate::support::{access, look, text, until};
 
 #[tokio::test]
 async fn an_increment_whose_reply_was_lost_is_counted_once() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let proxy = Proxy::start(server.address()).await.unwrap();
     let process = Process::open(proxy.address()).await;
     // The script is known to the server, so that its first reply is that of the increment.
@@ -45,7 +45,7 @@ async fn an_increment_whose_reply_was_lost_is_counted_once() {
 
 #[tokio::test]
 async fn an_increment_of_which_nobody_can_be_asked_is_not_called_failed() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let proxy = Proxy::start(server.address()).await.unwrap();
     let process = Process::with(proxy.address(), json!({ "timeout": 1000 })).await;
     process
@@ -68,7 +68,7 @@ async fn an_increment_of_which_nobody_can_be_asked_is_not_called_failed() {
 
 #[tokio::test]
 async fn an_increment_that_never_arrived_is_repeated() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let proxy = Proxy::start(server.address()).await.unwrap();
     let process = Process::open(proxy.address()).await;
     proxy.blackhole(Direction::ToServer);
@@ -82,7 +82,7 @@ async fn an_increment_that_never_arrived_is_repeated() {
 
 #[tokio::test]
 async fn what_nobody_waits_for_is_written_when_the_store_is_back() {
-    let mut server = Server::start_default().await.unwrap();
+    let mut server = access::server().await;
     let process = Process::with(server.address(), json!({ "timeout": 300 })).await;
     server.stop().await.unwrap();
     for round in 0..5000 {
@@ -105,7 +105,7 @@ async fn what_nobody_waits_for_is_written_when_the_store_is_back() {
 
 #[tokio::test]
 async fn a_write_whose_caller_was_told_that_it_failed_does_not_happen_later() {
-    let mut server = Server::start_default().await.unwrap();
+    let mut server = access::server().await;
     let process = Process::with(server.address(), json!({ "timeout": 300 })).await;
     server.stop().await.unwrap();
     let error = process.set("global", "a", Some("1")).await.unwrap_err();
@@ -130,7 +130,7 @@ async fn a_write_whose_caller_was_told_that_it_failed_does_not_happen_later() {
 
 #[tokio::test]
 async fn more_than_may_wait_is_refused_and_with_a_callback_it_waits() {
-    let mut server = Server::start_default().await.unwrap();
+    let mut server = access::server().await;
     let options = json!({ "timeout": 5000, "maxPendingWrites": 10 });
     let process = Process::with(server.address(), options).await;
     server.stop().await.unwrap();
@@ -144,7 +144,7 @@ async fn more_than_may_wait_is_refused_and_with_a_callback_it_waits() {
 
 #[tokio::test]
 async fn a_lost_link_ends_what_was_kept() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let proxy = Proxy::start(server.address()).await.unwrap();
     let process = Process::open(proxy.address()).await;
     let kept_under = process.fetch("global", "a").await.generation;
@@ -164,7 +164,7 @@ async fn a_lost_link_ends_what_was_kept() {
 
 #[tokio::test]
 async fn a_peer_that_fell_silent_is_not_trusted_for_long() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     server.pause().unwrap();
     until("nothing is served any more", async || {
@@ -180,7 +180,7 @@ async fn a_peer_that_fell_silent_is_not_trusted_for_long() {
 
 #[tokio::test]
 async fn closing_delivers_what_is_on_its_way_and_ends_what_is_asked_later() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     for number in 0..2000 {
         process.put(&number.to_string(), "1").unwrap();

@@ -14,7 +14,7 @@ use node_red_cluster_core::keyspace::Scope;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
-use crate::support::{SOON, until};
+use crate::support::{SOON, access, until};
 
 /// One context store, and whoever waits for its answers.
 pub(crate) struct Process {
@@ -35,6 +35,7 @@ pub(crate) fn settings(address: SocketAddr, options: Value) -> ContextSettings {
     for (name, value) in options.as_object().into_iter().flatten() {
         block[name] = value.clone();
     }
+    access::log_in(&mut block, access::WORKER);
     match parse_context(&block.to_string(), "null", &|_| None) {
         Ok(parsed) => parsed.config,
         Err(error) => panic!("{block} is refused: {error}"),

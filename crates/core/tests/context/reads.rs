@@ -3,11 +3,10 @@
 use node_red_cluster_core::context::near::NOT_KEPT;
 use node_red_cluster_core::error::Code;
 use node_red_cluster_core::keyspace::Scope;
-use node_red_cluster_testkit::Server;
 use serde_json::json;
 
 use crate::process::Process;
-use crate::support::{look, server_knows, until};
+use crate::support::{access, look, server_knows, until};
 
 fn has_changed(process: &Process, name: &str) -> bool {
     let changed = process.context.take_invalidated();
@@ -16,7 +15,7 @@ fn has_changed(process: &Process, name: &str) -> bool {
 
 #[tokio::test]
 async fn a_change_by_another_process_is_heard_of_and_an_own_one_is_not() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let one = Process::open(server.address()).await;
     let other = Process::open(server.address()).await;
     assert_ne!(one.fetch("global", "a").await.generation, NOT_KEPT);
@@ -30,7 +29,7 @@ async fn a_change_by_another_process_is_heard_of_and_an_own_one_is_not() {
 
 #[tokio::test]
 async fn changes_by_operators_and_an_emptied_store_are_heard_of() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     look(&server, &["SET", "nodered:context:global:a", "5"]).await;
     until("the change", async || has_changed(&process, "a")).await;
@@ -49,7 +48,7 @@ async fn changes_by_operators_and_an_emptied_store_are_heard_of() {
 
 #[tokio::test]
 async fn two_stores_of_one_process_hear_of_each_other() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let settings = crate::process::settings(server.address(), json!({}));
     let one = Process::begin(settings.clone(), None);
     let other = Process::begin(settings, None);
@@ -70,7 +69,7 @@ async fn two_stores_of_one_process_hear_of_each_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiting_read_gets_all_its_values_and_sees_writes_before_it() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     process.put("a", "1").unwrap();
     process
@@ -94,7 +93,7 @@ async fn a_waiting_read_gets_all_its_values_and_sees_writes_before_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiting_read_leaves_in_time_and_fails_at_once_where_the_link_is_known_to_be_down() {
-    let mut server = Server::start_default().await.unwrap();
+    let mut server = access::server().await;
     let process = Process::with(server.address(), json!({ "timeout": 300 })).await;
     let read = || {
         tokio::task::block_in_place(|| {

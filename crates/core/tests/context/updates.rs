@@ -2,15 +2,14 @@
 
 use node_red_cluster_core::context::operation::Operation;
 use node_red_cluster_core::error::Code;
-use node_red_cluster_testkit::Server;
 use serde_json::{Value, json};
 
 use crate::process::Process;
-use crate::support::{look, text};
+use crate::support::{access, look, text};
 
 #[tokio::test]
 async fn a_nested_change_leaves_every_other_byte_as_it_was() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     let before = r#"{"z":[], "n":9007199254740993,"f":1e5, "s":"\ud800","a":{"b":1}}"#;
     look(&server, &["SET", "nodered:context:global:o", before]).await;
@@ -26,7 +25,7 @@ async fn a_nested_change_leaves_every_other_byte_as_it_was() {
 
 #[tokio::test]
 async fn a_large_value_is_changed_in_place_time_and_again() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     for compression in [false, true] {
         let options = json!({ "enableCompression": compression });
         let process = Process::with(server.address(), options.clone()).await;
@@ -65,7 +64,7 @@ async fn a_large_value_is_changed_in_place_time_and_again() {
 
 #[tokio::test]
 async fn a_value_that_an_operator_changed_meanwhile_is_not_overlooked() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     let filler = "x".repeat(2000);
     process
@@ -92,7 +91,7 @@ async fn a_value_that_an_operator_changed_meanwhile_is_not_overlooked() {
 
 #[tokio::test]
 async fn increments_of_four_processes_add_up() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let mut tasks = Vec::new();
     for number in 0..4 {
         let process = Process::open(server.address()).await;
@@ -127,7 +126,7 @@ async fn increments_of_four_processes_add_up() {
 
 #[tokio::test]
 async fn operations_give_their_results_and_errors_change_nothing() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     let run =
         async |expression: &str, operation: Operation| process.operate(expression, operation).await;
@@ -182,7 +181,7 @@ async fn operations_give_their_results_and_errors_change_nothing() {
 
 #[tokio::test]
 async fn a_property_that_is_removed_and_set_again_comes_last() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     let one = Some("1");
     process
@@ -203,7 +202,7 @@ async fn a_property_that_is_removed_and_set_again_comes_last() {
 
 #[tokio::test]
 async fn one_property_that_cannot_be_updated_fails_alone() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     look(&server, &["RPUSH", "nodered:context:global:list", "x"]).await;
     look(

@@ -5,11 +5,11 @@ use node_red_cluster_testkit::Server;
 use serde_json::json;
 
 use crate::process::Process;
-use crate::support::{look, text, until};
+use crate::support::{access, look, text, until};
 
 #[tokio::test]
 async fn a_property_is_a_key_of_the_contract_with_json_in_it() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     process.set("global", "a", Some("{\"b\":1}")).await.unwrap();
     process.set("f1", "a", Some("1")).await.unwrap();
@@ -31,7 +31,7 @@ async fn a_property_is_a_key_of_the_contract_with_json_in_it() {
 
 #[tokio::test]
 async fn names_come_in_the_order_in_which_properties_were_first_set() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     let other = Process::open(server.address()).await;
     for name in ["z", "b", "a"] {
@@ -48,7 +48,7 @@ async fn names_come_in_the_order_in_which_properties_were_first_set() {
 
 #[tokio::test]
 async fn names_that_are_set_together_keep_the_order_in_which_they_were_given() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     let one = Some("1");
     process
@@ -66,7 +66,7 @@ async fn names_that_are_set_together_keep_the_order_in_which_they_were_given() {
 
 #[tokio::test]
 async fn what_is_written_is_read_at_once_by_who_wrote_it() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     for round in 0..200 {
         process.put("n", &round.to_string()).unwrap();
@@ -79,7 +79,7 @@ async fn what_is_written_is_read_at_once_by_who_wrote_it() {
 
 #[tokio::test]
 async fn properties_that_are_set_together_land_together() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let writer = Process::open(server.address()).await;
     writer
         .change("global", &[("a", Some("0")), ("b", Some("0"))])
@@ -106,7 +106,7 @@ async fn properties_that_are_set_together_land_together() {
 
 #[tokio::test]
 async fn large_values_are_compressed_where_that_is_on_and_read_in_any_case() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let packed = Process::with(server.address(), json!({ "enableCompression": true })).await;
     let plain = Process::open(server.address()).await;
     let large = format!("\"{}\"", "x".repeat(100_000));
@@ -126,7 +126,7 @@ async fn large_values_are_compressed_where_that_is_on_and_read_in_any_case() {
 
 #[tokio::test]
 async fn too_large_a_value_is_refused_with_its_name_and_the_limit() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::with(server.address(), json!({ "maxValueBytes": 2000 })).await;
     let large = format!("\"{}\"", "x".repeat(2000));
     let error = process
@@ -152,7 +152,7 @@ async fn too_large_a_value_is_refused_with_its_name_and_the_limit() {
 
 #[tokio::test]
 async fn a_full_store_refuses_what_it_must_and_the_process_says_so() {
-    let server = Server::start_default().await.unwrap();
+    let server = access::server().await;
     let process = Process::open(server.address()).await;
     process.set("global", "a", Some("1")).await.unwrap();
     look(
@@ -183,8 +183,8 @@ async fn a_full_store_refuses_what_it_must_and_the_process_says_so() {
 
 #[tokio::test]
 async fn a_replica_is_named_as_what_it_is() {
-    let primary = Server::start_default().await.unwrap();
-    let replica = Server::builder()
+    let primary = access::server().await;
+    let replica = access::guarded(Server::builder())
         .replica_of(&primary)
         .start()
         .await

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::support::{PATIENT, SOON, block, configuration, open, text};
+use crate::support::{PATIENT, SOON, access, block, configuration, open, text};
 
 /// The credential secret of instances that are not told another one.
 const SECRET: &str = "the cluster's secret";
@@ -66,9 +66,14 @@ impl Instance {
 
     /// An instance that has not started yet.
     pub(crate) fn new(role: Role, options: Options) -> Self {
-        let config: Config = configuration(&options.block);
+        let user = match role {
+            Role::Admin => access::ADMIN,
+            Role::Worker => access::WORKER,
+        };
+        let block = access::logged_in(options.block, user);
+        let config: Config = configuration(&block);
         let keyspace = Keyspace::new(&config);
-        let connection = open(&options.block, PATIENT);
+        let connection = open(&block, PATIENT);
         let disk = options
             .disk
             .unwrap_or_else(|| Arc::new(tempfile::tempdir().expect("a temporary directory")));

@@ -10,11 +10,11 @@ use node_red_cluster_testkit::Server;
 use tempfile::TempDir;
 
 use crate::cluster::{Instance, Options, named};
-use crate::support::{look, text};
+use crate::support::{access, look, text};
 
 /// A server with revision 2, and the disk of an instance that ran it.
 async fn with_two_revisions() -> (Server, Arc<TempDir>) {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("first"), DeployType::Full)
@@ -120,7 +120,7 @@ async fn the_disk_stands_in_for_a_damaged_history_of_the_same_revision() {
 
 #[tokio::test]
 async fn an_older_disk_runs_on_while_the_newest_revision_is_beyond_repair() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("first"), DeployType::Full)

@@ -6,10 +6,10 @@ use node_red_cluster_core::flows::{Done, Job, Patience};
 use node_red_cluster_testkit::Server;
 
 use crate::cluster::{Instance, deploy, named};
-use crate::support::{SOON, look, server_knows, text, until};
+use crate::support::{SOON, access, look, server_knows, text, until};
 
 async fn pair() -> (Server, Instance, Instance) {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("first"), DeployType::Full)
@@ -82,7 +82,7 @@ async fn a_patient_deploy_is_saved_when_the_store_is_back() {
     if !server_knows(6, 2) {
         return; // A server before 6.2 does not tell what it refused.
     }
-    let mut server = Server::builder()
+    let mut server = access::guarded(Server::builder())
         .append_only()
         .start()
         .await
@@ -120,7 +120,7 @@ async fn a_patient_deploy_gives_way_to_a_newer_one() {
     if !server_knows(6, 2) {
         return; // A server before 6.2 does not tell what it refused.
     }
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     look(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let older = admin.flows.publish(

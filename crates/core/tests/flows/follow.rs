@@ -7,14 +7,14 @@ use node_red_cluster_testkit::{Proxy, Server};
 use tokio::time::{Duration, timeout};
 
 use crate::cluster::{Instance, Options, named};
-use crate::support::{block, look, until};
+use crate::support::{access, block, look, until};
 
 /// Longest time from one look at the store to the next without any message: the interval, its
 /// variation, and slack for a busy machine.
 const POLLED: Duration = Duration::from_secs(13);
 
 async fn pair() -> (Server, Instance, Instance) {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("first"), DeployType::Full)
@@ -59,7 +59,7 @@ async fn a_message_brings_the_revision_as_it_was_deployed() {
 
 #[tokio::test]
 async fn a_message_missed_in_an_outage_is_made_up_for() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let proxy = Proxy::start(server.address()).await.expect("a proxy");
     let admin = Instance::admin(&server).await;
     admin
@@ -110,7 +110,7 @@ async fn a_killed_subscription_misses_nothing() {
 
 #[tokio::test]
 async fn without_any_message_the_store_is_polled() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     let deaf = Instance::new(Role::Worker, Options::at(&server));
     deaf.start().await;

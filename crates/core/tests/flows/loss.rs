@@ -6,7 +6,7 @@ use node_red_cluster_core::flows::{Done, Job};
 use node_red_cluster_testkit::Server;
 
 use crate::cluster::{Instance, field, named};
-use crate::support::{look, text, until};
+use crate::support::{access, look, text, until};
 
 /// Copies a key from outside: `COPY` came with Redis 6.2.
 async fn copy(server: &Server, from: &str, to: &str) {
@@ -23,7 +23,7 @@ async fn refilled(admin: &Instance) {
 
 #[tokio::test]
 async fn an_emptied_store_stops_nobody_and_is_refilled_by_an_admin() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     let saved = admin
         .deploy(&named("a"), DeployType::Full)
@@ -60,7 +60,7 @@ async fn an_emptied_store_stops_nobody_and_is_refilled_by_an_admin() {
 
 #[tokio::test]
 async fn a_store_that_comes_back_empty_is_refilled_without_any_help() {
-    let mut server = Server::start_default().await.expect("a server");
+    let mut server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin.listen();
     admin
@@ -79,7 +79,7 @@ async fn a_store_that_comes_back_empty_is_refilled_without_any_help() {
 
 #[tokio::test]
 async fn two_admins_refill_a_store_once() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let first = Instance::admin(&server).await;
     let saved = first
         .deploy(&named("a"), DeployType::Full)
@@ -103,7 +103,7 @@ async fn two_admins_refill_a_store_once() {
 
 #[tokio::test]
 async fn a_store_that_went_back_in_time_is_brought_forward() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("a"), DeployType::Full)
@@ -142,7 +142,7 @@ async fn a_store_that_went_back_in_time_is_brought_forward() {
 
 #[tokio::test]
 async fn a_deploy_on_a_store_that_lost_its_base_is_saved() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("a"), DeployType::Full)
@@ -165,7 +165,7 @@ async fn a_deploy_on_a_store_that_lost_its_base_is_saved() {
 
 #[tokio::test]
 async fn a_store_that_got_another_secret_is_not_filled_with_what_nobody_can_read() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("a"), DeployType::Full)
@@ -193,7 +193,7 @@ async fn a_store_that_got_another_secret_is_not_filled_with_what_nobody_can_read
 
 #[tokio::test]
 async fn what_was_acknowledged_outlives_a_crash_of_the_store() {
-    let mut server = Server::builder()
+    let mut server = access::guarded(Server::builder())
         .append_only()
         .start()
         .await

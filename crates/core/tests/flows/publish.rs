@@ -12,10 +12,10 @@ use node_red_cluster_testkit::{Direction, Proxy, Server, Value};
 use serde_json::json;
 
 use crate::cluster::{Instance, Options, deploy, field, named};
-use crate::support::{block, look, text, until};
+use crate::support::{access, block, look, text, until};
 
 async fn server() -> Server {
-    Server::start_default().await.expect("a server")
+    access::server().await
 }
 
 fn unpacked(archive: &Value) -> String {

@@ -9,10 +9,10 @@ use node_red_cluster_testkit::{Server, Value};
 use serde_json::json;
 
 use crate::cluster::{Instance, Options, deploy, field, named};
-use crate::support::{look, server_knows, text};
+use crate::support::{access, look, server_knows, text};
 
 async fn server() -> Server {
-    Server::start_default().await.expect("a server")
+    access::server().await
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn access_rules_without_the_channel_are_told_and_nothing_is_half_written()
     if !server_knows(6, 2) {
         return; // Rules for channels came with 6.2.
     }
-    let server = Server::builder()
+    let server = access::guarded(Server::builder())
         .acl_user("mute", "on >secret ~* resetchannels +@all")
         .start()
         .await

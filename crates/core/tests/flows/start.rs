@@ -16,7 +16,7 @@ use node_red_cluster_testkit::Server;
 use serde_json::json;
 
 use crate::cluster::{Instance, Options, deploy, named};
-use crate::support::{look, text};
+use crate::support::{access, look, text};
 
 fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -26,7 +26,7 @@ fn gzip(text: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_empty_store_gives_nothing_and_the_first_deploy_follows() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::new(Role::Admin, Options::at(&server));
     assert_eq!(admin.start().await.source, Source::Nothing);
     let worker = Instance::new(Role::Worker, Options::at(&server));
@@ -43,7 +43,7 @@ async fn an_empty_store_gives_nothing_and_the_first_deploy_follows() {
 
 #[tokio::test]
 async fn a_worker_before_the_first_admin_waits_for_the_secret() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let worker = Instance::new(Role::Worker, Options::at(&server));
     assert!(
         worker
@@ -69,7 +69,7 @@ async fn a_worker_before_the_first_admin_waits_for_the_secret() {
 
 #[tokio::test]
 async fn the_newest_revision_is_started_with() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     admin
         .deploy(&named("a"), DeployType::Full)
@@ -86,7 +86,7 @@ async fn the_newest_revision_is_started_with() {
 
 #[tokio::test]
 async fn without_the_store_the_disk_is_started_with_and_the_store_followed_later() {
-    let mut server = Server::builder()
+    let mut server = access::guarded(Server::builder())
         .append_only()
         .start()
         .await
@@ -130,7 +130,7 @@ async fn without_the_store_the_disk_is_started_with_and_the_store_followed_later
 
 #[tokio::test]
 async fn a_generated_secret_is_kept_on_the_disk_for_a_start_without_the_store() {
-    let mut server = Server::start_default().await.expect("a server");
+    let mut server = access::server().await;
     let generated = |server: &Server| Options {
         secret: Configured::Unset,
         ..Options::at(server)
@@ -171,7 +171,7 @@ async fn a_generated_secret_is_kept_on_the_disk_for_a_start_without_the_store() 
 
 #[tokio::test]
 async fn an_admin_with_the_newest_disk_refills_an_empty_store_at_its_start() {
-    let mut server = Server::start_default().await.expect("a server");
+    let mut server = access::server().await;
     let admin = Instance::admin(&server).await;
     let saved = admin
         .deploy(&named("a"), DeployType::Full)
@@ -196,7 +196,7 @@ async fn what_the_older_package_wrote_is_published_once() {
     let flows = named(&"x".repeat(2000));
     let wrapped = format!("gzip:{}", STANDARD.encode(gzip(&flows)));
     for stored in [&flows, &wrapped] {
-        let server = Server::start_default().await.expect("a server");
+        let server = access::server().await;
         look(&server, &["SET", "nodered:flows", stored]).await;
         look(
             &server,
@@ -228,7 +228,7 @@ async fn what_the_older_package_wrote_is_published_once() {
 
 #[tokio::test]
 async fn unreadable_values_of_the_older_package_are_not_an_instruction_to_run_nothing() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     look(&server, &["SET", "nodered:flows", "gzip:garbage"]).await;
     let admin = Instance::new(Role::Admin, Options::at(&server));
     assert_eq!(admin.start().await.source, Source::Nothing);
@@ -240,7 +240,7 @@ async fn unreadable_values_of_the_older_package_are_not_an_instruction_to_run_no
 
 #[tokio::test]
 async fn compressed_flows_are_read_by_every_instance() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let mut options = Options::at(&server);
     options.block["enableCompression"] = json!(true);
     let admin = Instance::new(Role::Admin, options);
@@ -259,7 +259,7 @@ async fn compressed_flows_are_read_by_every_instance() {
 
 #[tokio::test]
 async fn a_worker_with_another_secret_does_not_start() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     Instance::admin(&server).await;
     let worker = Instance::new(
         Role::Worker,

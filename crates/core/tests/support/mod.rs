@@ -2,6 +2,7 @@
 //! at the store from outside.
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
+pub(crate) mod access;
 pub(crate) mod ear;
 mod store;
 

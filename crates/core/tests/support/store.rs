@@ -4,9 +4,10 @@ use node_red_cluster_core::connection::Connection;
 use node_red_cluster_core::keyspace::Keyspace;
 use node_red_cluster_testkit::{Server, Value};
 
+use super::access::{self, ADMIN};
 use super::{PATIENT, block, configuration, open};
 
-/// A server of its own, and the keys that a cluster with default settings has there.
+/// A server of its own with the documented users, and the keys that a cluster with default settings has there.
 pub(crate) struct Store {
     pub(crate) server: Server,
     pub(crate) keyspace: Keyspace,
@@ -14,14 +15,22 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) async fn start() -> Self {
-        let server = Server::start_default().await.expect("a server");
+        let server = access::server().await;
         let keyspace = Keyspace::new(&configuration(&block(server.address())));
         Self { server, keyspace }
     }
 
-    /// The links of one more instance.
+    /// The links of one more instance, with the rights of an admin.
     pub(crate) fn connect(&self) -> Connection {
-        open(&block(self.server.address()), PATIENT)
+        self.connect_as(ADMIN)
+    }
+
+    /// The links of one more instance, with the rights of this user.
+    pub(crate) fn connect_as(&self, user: &str) -> Connection {
+        open(
+            &access::logged_in(block(self.server.address()), user),
+            PATIENT,
+        )
     }
 
     /// Runs a command from outside and returns its answer.
