@@ -399,5 +399,6 @@ fn is_refusal(text: &str) -> bool {
 /// A server or proxy from before RESP3 answers HELLO with an error of its own. Whether that was the
 /// reason shows when the older protocol is tried.
 fn may_lack_resp3(error: &Error) -> bool {
-    error.code() == Code::StoreReply
+    // Some servers tell a stranger nothing of the commands that they lack, only that it has to log in.
+    error.code() == Code::StoreReply || error.message().contains("NOAUTH")
 }
