@@ -196,6 +196,12 @@ impl From<redis::RedisError> for Error {
                     "the server is a node of a cluster ({said}); give some of its nodes as `cluster: [{{host, port}}]` in place of `host`, `port` or `sentinels`"
                 ),
             ),
+            _ if is_unknown_command(&said) => (
+                Code::StoreReply,
+                format!(
+                    "the store lacks a command that this needs ({said}); see \"What a store must allow\" in docs/operations.md"
+                ),
+            ),
             (ErrorKind::Server(_) | ErrorKind::Extension, _) => (
                 Code::StoreReply,
                 format!("the store answered with an error: {said}"),
@@ -228,10 +234,22 @@ impl From<redis::ParsingError> for Error {
 
 fn server_words(error: &redis::RedisError) -> String {
     match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        // What follows are the arguments, which may be values.
+        (Some(code), Some(detail)) => {
+            let (said, _) = detail.split_once(", with args ").unwrap_or((detail, ""));
+            format!("{code} {said}")
+        }
         (Some(code), None) => code.to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// A command that was renamed, or that this server or proxy never had; also one inside of a script.
+fn is_unknown_command(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    said.contains("unknown command")
+        || said.contains("unknown subcommand")
+        || (said.contains("unknown") && said.contains("command called from"))
 }
 
 #[cfg(test)]
@@ -252,6 +270,21 @@ mod tests {
         assert_eq!(server("WRONGPASS", "x").code(), Code::StoreAuthentication);
         assert_eq!(server("NOPERM", "x").code(), Code::StorePermission);
         assert!(!server("NOPERM", "x").code().is_retriable());
+    }
+
+    #[test]
+    fn a_command_that_the_store_lacks_is_named_without_its_arguments() {
+        let detail = "unknown command 'SET', with args beginning with: 'key' 'a secret value' ";
+        let error = server("ERR", detail);
+        assert_eq!(error.code(), Code::StoreReply);
+        assert!(error.message().contains("unknown command 'SET'"));
+        assert!(error.message().contains("What a store must allow"));
+        assert!(!error.message().contains("secret"), "{error}");
+        let inside = server(
+            "ERR",
+            "Unknown Redis command called from script script: 5e, on @user_script:12.",
+        );
+        assert!(inside.message().contains("lacks a command"));
     }
 
     #[test]

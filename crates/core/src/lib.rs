@@ -13,6 +13,7 @@
 //! - [`documents`]: settings, sessions, library
 //! - [`members`]: who is there, and what each is doing
 //! - [`packages`]: palette packages of the admin on every worker
+//! - [`survey`]: what a store does not allow or may throw away, said once
 
 pub mod cluster;
 pub mod codec;
@@ -30,6 +31,7 @@ pub mod members;
 mod object;
 pub mod packages;
 mod slots;
+pub mod survey;
 
 use error::{Code, Error, Result};
 

@@ -30,6 +30,7 @@ use crate::keyspace::Keyspace;
 use crate::members::{self, Heartbeat, Identity};
 use crate::packages::npm::Npm;
 use crate::packages::{self as core_packages, Packages};
+use crate::survey::Survey;
 
 use shared::{Document, SharedDocument};
 pub use start::Start;
@@ -80,6 +81,8 @@ struct Inner {
     boot: Mutex<Option<Arc<Boot>>>,
     /// Held from the start on, so that the first election of this instance can be decided at once.
     _memory: Arc<MemoryWatch>,
+    /// Tells what the store lacks for as long as this instance lives.
+    _survey: Arc<Survey>,
 }
 
 impl Cluster {
@@ -150,6 +153,7 @@ impl Cluster {
         let cluster = Self {
             inner: Arc::new(Inner {
                 _memory: MemoryWatch::shared(&connection, &config.key_prefix),
+                _survey: Survey::shared(&connection),
                 settings: shared(Document::Settings),
                 sessions: shared(Document::Sessions),
                 config,

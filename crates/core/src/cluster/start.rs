@@ -13,6 +13,7 @@ use crate::flows::last_good::Kept;
 use crate::flows::revision::RunState;
 use crate::flows::{Boot, Source};
 use crate::packages::{Choice, Starting};
+use crate::survey;
 
 /// How long an instance waits for the store before it says so again, and a worker before it starts from
 /// its disk.
@@ -152,6 +153,7 @@ impl Cluster {
     }
 
     async fn find_flows_in_store(&self, candidates: Vec<Secret>) -> Result<Boot> {
+        survey::check(&self.inner.connection).await?;
         let boot = self.inner.flows.boot().await?;
         let mut known = self.generated_in_settings().await?;
         if let Some(kept) = self.inner.flows.kept().await {

@@ -17,6 +17,7 @@ use crate::config::ContextSettings;
 use crate::connection::Connection;
 use crate::error::{Code, Error};
 use crate::keyspace::{ContextKey, Keyspace};
+use crate::survey::Survey;
 
 /// How often deadlines are looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
@@ -38,6 +39,8 @@ pub(super) struct Inner {
     pub(super) usage: Usage,
     pub(super) revision: RevisionInUse,
     pub(super) begun: Instant,
+    /// Tells what the store lacks for as long as it is used.
+    pub(super) _survey: Arc<Survey>,
 }
 
 #[derive(Debug)]

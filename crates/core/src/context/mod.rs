@@ -54,6 +54,7 @@ use crate::config::ContextSettings;
 use crate::connection;
 use crate::error::{Code, Error, Result};
 use crate::keyspace::{ContextKey, Keyspace, Scope};
+use crate::survey::Survey;
 
 pub use counters::Counts;
 use inner::{Inner, State, forever, keep_house};
@@ -135,6 +136,7 @@ impl Context {
             usage: Usage::default(),
             revision,
             begun: Instant::now(),
+            _survey: Survey::shared(&connection),
             settings,
         });
         if inner.settings.context.near_cache.enabled {

@@ -14,6 +14,7 @@ use super::standing::Belief;
 use crate::config::ElectionSettings;
 use crate::connection::{self, Connection};
 use crate::error::Error;
+use crate::survey::Survey;
 
 /// How often it is looked whether the link is up; a look at a flag in this process.
 const LINK_CHECK: Duration = Duration::from_millis(250);
@@ -48,6 +49,8 @@ pub(super) struct Inner {
     pub(super) memory: Arc<MemoryWatch>,
     /// The largest token of each lock, for as long as this process knows.
     pub(super) floors: Mutex<HashMap<String, u64>>,
+    /// Tells what the store lacks for as long as it is used.
+    pub(super) _survey: Arc<Survey>,
 }
 
 impl fmt::Debug for Inner {

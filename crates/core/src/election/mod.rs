@@ -43,6 +43,7 @@ use crate::connection;
 use crate::error::{Code, Error, Result};
 use crate::host::host_name;
 use crate::keyspace::Keyspace;
+use crate::survey::Survey;
 
 use elector::{Command, Handle};
 pub use event_loop::EventLoop;
@@ -97,6 +98,7 @@ impl Elections {
             tell_change: changed,
             watchers: Mutex::default(),
             memory: MemoryWatch::shared(&connection, &settings.key_prefix),
+            _survey: Survey::shared(&connection),
             floors: Mutex::default(),
             settings,
         });
