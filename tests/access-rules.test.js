@@ -3,42 +3,19 @@
 /** The access rules that docs/operations.md recommends: enough for each role, and no more. */
 
 const assert = require('node:assert/strict');
-const fs = require('node:fs');
-const path = require('node:path');
 const { before, test } = require('node:test');
 const { startCluster } = require('./support/cluster');
-const { ROOT } = require('./support/directories');
 const { endpoint, tab } = require('./support/flows');
+const { connect } = require('./support/resp');
 const { fileScope } = require('./support/scope');
-const { startStore } = require('./support/store');
 const createContext = require('../node/context.js');
-
-const PASSWORD = 'a-password-of-the-test';
-
-/** @param {string} user */
-function rulesOf(user) {
-  const text = fs.readFileSync(path.join(ROOT, 'docs', 'operations.md'), 'utf8');
-  const line = text.split('\n').find((candidate) => candidate.startsWith(`ACL SETUSER ${user} `));
-  assert.ok(line, `the documentation has rules for ${user}`);
-  const rules = line.replace('ACL SETUSER ', '').replace('PASSWORD', PASSWORD).replaceAll('nodered:', 'test-1:');
-  return rules.split(/\s+/).join(' ');
-}
 
 const scope = fileScope();
 /** @type {import('./support/cluster').Cluster} */
 let cluster;
 before(async () => {
-  const store = await startStore({
-    password: 'of the operator',
-    users: [rulesOf('nodered-admin'), rulesOf('nodered-worker')],
-  });
-  scope.after(() => store.release());
-  cluster = await startCluster(scope, {
-    store,
-    adminOptions: { valkey: { username: 'nodered-admin', password: PASSWORD } },
-    workerOptions: { valkey: { username: 'nodered-worker', password: PASSWORD } },
-  });
-  assert.equal(cluster.prefix, 'test-1:', 'the rules are for the prefix of the cluster');
+  // As every cluster of the tests: its instances log in as the users of the document.
+  cluster = await startCluster(scope);
 });
 
 test('under the documented rules deploys reach the workers, and everyone is present', async () => {
@@ -50,8 +27,16 @@ test('under the documented rules deploys reach the workers, and everyone is pres
   }
 });
 
+test('without a login nobody gets in, so that no instance can do without one', async () => {
+  assert.deepEqual(await cluster.store.loggedIn(), ['nodered-admin', 'nodered-worker']);
+  const stranger = await connect({ path: cluster.store.socketPath });
+  await assert.rejects(stranger.command('PING'), /NOAUTH/);
+  stranger.close();
+});
+
 test('under the documented rules a worker writes neither flows nor credentials nor settings', async () => {
-  const worker = await cluster.store.connectAs('nodered-worker', PASSWORD);
+  const { username, password } = await cluster.store.login('nodered-worker', { prefix: cluster.prefix });
+  const worker = await cluster.store.connectAs(username, password);
   for (const name of ['flows', 'credentials', 'settings', 'revision', 'secret', 'history']) {
     await assert.rejects(worker.command('SET', cluster.key(name), 'x'), /NOPERM/, name);
     await assert.rejects(worker.command('DEL', cluster.key(name)), /NOPERM/, name);
@@ -130,8 +115,9 @@ test('under the documented rules nobody gets at other clients, other keys or the
 });
 
 test('under the documented rules a worker can do everything to the context', async (t) => {
+  const login = await cluster.store.login('nodered-worker', { prefix: cluster.prefix });
   const context = createContext({
-    host: '127.0.0.1', port: cluster.store.port, username: 'nodered-worker', password: PASSWORD, keyPrefix: cluster.prefix,
+    host: '127.0.0.1', port: cluster.store.port, ...login, keyPrefix: cluster.prefix,
   });
   await context.open();
   t.after(() => context.close());

@@ -57,8 +57,8 @@ const storedFlows = (cluster) => store.json(cluster.key('flows'));
 
 test('the first start of a cluster logs no error', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('first', 'password'));
-  await untilRuns(cluster, 'first', 'password');
+  await cluster.deploy(flowsOf('first', 'a-password-of-flows'));
+  await untilRuns(cluster, 'first', 'a-password-of-flows');
   for (const instance of cluster.instances) assert.doesNotMatch(instance.log(), /\[error\]/);
 });
 
@@ -91,8 +91,8 @@ test('flows on the disk of a new admin do not replace those of the cluster', asy
   const cluster = await startCluster(t, { store, workers: 1 });
   // After the cluster, whose second admin has its user directory.
   t.after(() => plain.release());
-  await cluster.deploy(flowsOf('of the cluster', 'password'));
-  await untilRuns(cluster, 'of the cluster', 'password');
+  await cluster.deploy(flowsOf('of the cluster', 'a-password-of-flows'));
+  await untilRuns(cluster, 'of the cluster', 'a-password-of-flows');
   await cluster.admin.stop();
   const second = await cluster.addAdmin({ name: 'second admin', userDir: plain.userDir });
   await second.waitUntilReady();
@@ -100,13 +100,13 @@ test('flows on the disk of a new admin do not replace those of the cluster', asy
     message: 'the second admin has the flows of the cluster',
   });
   assert.deepEqual(await storedFlows(cluster), flowsOf('of the cluster'));
-  await untilRuns(cluster, 'of the cluster', 'password');
+  await untilRuns(cluster, 'of the cluster', 'a-password-of-flows');
 });
 
 test('an admin that lost its disk comes back with everything (a restarted admin has no flows)', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('kept', 'password'));
-  await untilRuns(cluster, 'kept', 'password');
+  await cluster.deploy(flowsOf('kept', 'a-password-of-flows'));
+  await untilRuns(cluster, 'kept', 'a-password-of-flows');
   await cluster.admin.api.saveUserSettings({ view: { 'view-grid-size': 35 } });
   const revision = await cluster.revision();
 
@@ -124,26 +124,26 @@ test('an admin that lost its disk comes back with everything (a restarted admin 
   assert.equal((await cluster.admin.api.userSettings()).view['view-grid-size'], 35);
   assert.deepEqual(await cluster.revision(), revision);
   await cluster.deploy(flowsOf('next'), { type: 'nodes' });
-  await untilRuns(cluster, 'next', 'password');
+  await untilRuns(cluster, 'next', 'a-password-of-flows');
 });
 
 test('an admin restarts with its flows, and its next deploy wipes nothing (flow file in a wrong shape)', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('before', 'password'));
+  await cluster.deploy(flowsOf('before', 'a-password-of-flows'));
   await cluster.admin.restart();
   const { flows } = await cluster.admin.api.flows();
   assert.deepEqual(flows, flowsOf('before'));
   await cluster.deploy([...flows, probe('tab', 'more', 'y')], { type: 'nodes' });
   await cluster.untilProbes(({ live }) => 'more' in live, { message: 'the added node runs' });
-  await untilRuns(cluster, 'before', 'password');
+  await untilRuns(cluster, 'before', 'a-password-of-flows');
   const file = JSON.parse(fs.readFileSync(`${cluster.admin.userDir}/flows.json`, 'utf8'));
   assert.ok(Array.isArray(file), 'the flow file is what Node-RED itself would write');
 });
 
 test('a store that is emptied while the cluster runs is filled again, and no node restarts', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('refilled', 'password'));
-  await untilRuns(cluster, 'refilled', 'password');
+  await cluster.deploy(flowsOf('refilled', 'a-password-of-flows'));
+  await untilRuns(cluster, 'refilled', 'a-password-of-flows');
   await assertStarts([cluster.admin, ...cluster.workers], {}, async () => {
     await store.command('FLUSHALL');
     await until(() => storedFlows(cluster), { message: 'the store is filled again', timeout: 30_000 });
@@ -152,15 +152,15 @@ test('a store that is emptied while the cluster runs is filled again, and no nod
 
   const fresh = await cluster.addWorker({ name: 'fresh worker' });
   await fresh.waitUntilReady();
-  await untilRuns(cluster, 'refilled', 'password', [fresh]);
+  await untilRuns(cluster, 'refilled', 'a-password-of-flows', [fresh]);
   await cluster.deploy(flowsOf('after'));
-  await untilRuns(cluster, 'after', 'password', [...cluster.workers, fresh]);
+  await untilRuns(cluster, 'after', 'a-password-of-flows', [...cluster.workers, fresh]);
 });
 
 test('a store that is emptied while the admin is down is filled when it is back', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('refilled', 'password'));
-  await untilRuns(cluster, 'refilled', 'password');
+  await cluster.deploy(flowsOf('refilled', 'a-password-of-flows'));
+  await untilRuns(cluster, 'refilled', 'a-password-of-flows');
   await cluster.admin.stop();
   await assertStarts(cluster.workers, {}, async () => {
     await store.command('FLUSHALL');
@@ -171,12 +171,12 @@ test('a store that is emptied while the admin is down is filled when it is back'
   assert.deepEqual(await storedFlows(cluster), flowsOf('refilled'));
   const fresh = await cluster.addWorker({ name: 'fresh worker' });
   await fresh.waitUntilReady();
-  await untilRuns(cluster, 'refilled', 'password', [fresh]);
+  await untilRuns(cluster, 'refilled', 'a-password-of-flows', [fresh]);
 });
 
 test('of two admins that save at once one wins and the other gets Node-RED\'s conflict, each time', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('start', 'password'));
+  await cluster.deploy(flowsOf('start', 'a-password-of-flows'));
   const second = await cluster.addAdmin({ name: 'second admin' });
   await second.waitUntilReady();
   const admins = [cluster.admin, second];
@@ -199,7 +199,7 @@ test('of two admins that save at once one wins and the other gets Node-RED\'s co
 
     const winner = answers.findIndex(({ status }) => status === 200);
     const version = `round ${round} of admin ${winner}`;
-    await untilRuns(cluster, version, 'password', [...admins, ...cluster.workers]);
+    await untilRuns(cluster, version, 'a-password-of-flows', [...admins, ...cluster.workers]);
     for (const admin of admins) {
       assert.deepEqual((await admin.api.flows()).flows, flowsOf(version));
     }
@@ -210,9 +210,9 @@ test('an admin that has followed another deploys without a conflict', async (t) 
   const cluster = await startCluster(t, { store, workers: 1 });
   const second = await cluster.addAdmin({ name: 'second admin' });
   await second.waitUntilReady();
-  const rev = await cluster.deploy(flowsOf('of the first', 'password'));
+  const rev = await cluster.deploy(flowsOf('of the first', 'a-password-of-flows'));
   await untilEqual(async () => (await second.api.flows()).rev, rev, { message: 'it follows' });
   assert.equal((await second.api.credentials('probe-account', 'account')).has_password, true);
   await second.api.deploy(flowsOf('of the second'), { type: 'nodes', rev });
-  await untilRuns(cluster, 'of the second', 'password', [cluster.admin, second, ...cluster.workers]);
+  await untilRuns(cluster, 'of the second', 'a-password-of-flows', [cluster.admin, second, ...cluster.workers]);
 });

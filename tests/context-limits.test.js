@@ -335,7 +335,7 @@ describe('a store that refuses', () => {
   });
 
   test('a replica is read, and a write says that it takes none', async (t) => {
-    const replica = await startStore({ config: ['--replicaof', server.host, String(server.port)] });
+    const replica = await startStore({ config: ['--replicaof', server.host, String(server.port), '--masterauth', String(server.password)] });
     t.after(() => replica.release());
     const main = await openContext(t, server);
     await waysOf(main)[0].set('global', 'value', 1);

@@ -64,6 +64,16 @@ async function storeOf(t, options) {
 }
 
 /**
+ * @param {import('./support/store').Store} store
+ * @param {number} port that leads to it
+ * @returns {Promise<string>} with the login of an admin: the older keys are outside of what a worker may write
+ */
+async function urlOf(store, port) {
+  const { username, password } = await store.login('nodered-admin');
+  return `redis://${username}:${password}@127.0.0.1:${port}`;
+}
+
+/**
  * Values as the older package wrote them: JSON, above 1 KB with compression `gzip:` and base64 of gzip.
  *
  * @param {unknown} value
@@ -94,7 +104,8 @@ test('it shows what it would do, does it when told to, and then has nothing to d
     'nodered:nodered:context:node:n1:f1:state': written({ a: [] }),
   };
   for (const [key, value] of Object.entries(older)) await store.command('SET', key, value);
-  const env = { VALKEY_HOST: store.host, VALKEY_PORT: String(store.port) };
+  const { username, password } = await store.login('nodered-admin');
+  const env = { VALKEY_HOST: store.host, VALKEY_PORT: String(store.port), VALKEY_USERNAME: username, VALKEY_PASSWORD: password };
 
   const before = await everything(store);
   const preview = await run(t, [], env);
@@ -137,7 +148,7 @@ test('what it cannot decide it names, leaves and tells by its exit code', async 
   await store.command('SET', 'nodered:context:global:a[0]', written({ b: 's3cret' }));
   await store.command('SET', 'nodered:context:global:broken', '{"token":"s3cret"');
   await store.command('RPUSH', 'nodered:context:global:list', 's3cret');
-  const url = `redis://${store.host}:${store.port}`;
+  const url = await urlOf(store, store.port);
 
   const kept = await run(t, ['--apply', '--url', url]);
   assert.equal(kept.code, 3, kept.output);
@@ -182,7 +193,7 @@ test('it reads store and prefix from a settings.js, whatever else that does', as
 });
 
 test('it says why it cannot begin, without a password', async (t) => {
-  const store = await storeOf(t, { password: 'right' });
+  const store = await storeOf(t, { password: 'the right one' });
   const nobody = await freePort();
   for (const [args, expected] of /** @type {Array<[string[], RegExp]>} */ ([
     [['--url', `redis://:s3cret@127.0.0.1:${nobody}`], new RegExp(`127\\.0\\.0\\.1:${nobody}.*NRC_STORE_UNREACHABLE`)],
@@ -208,7 +219,7 @@ test('interrupted in the middle, it goes on when it is run again', async (t) => 
   await store.command('MSET', ...pairs.flat());
   const moved = () => store.command('ZCARD', 'nodered:context-names:global');
 
-  const first = start(t, ['--apply', '--url', `redis://127.0.0.1:${proxy.port}`]);
+  const first = start(t, ['--apply', '--url', await urlOf(store, proxy.port)]);
   await until(async () => (await moved()) > 0, { message: 'something is moved', interval: 1 });
   proxy.hold();
   await until(
@@ -223,7 +234,7 @@ test('interrupted in the middle, it goes on when it is run again', async (t) => 
   const count = await moved();
   assert.ok(count > 0 && count < MANY, `${count} were moved`);
 
-  const second = await run(t, ['--apply', '--url', `redis://127.0.0.1:${store.port}`]);
+  const second = await run(t, ['--apply', '--url', await urlOf(store, store.port)]);
   assert.equal(second.code, 0, second.output);
   assert.equal(await moved(), MANY);
   assert.deepEqual(await store.keys('nodered:nodered:*'), []);

@@ -390,6 +390,9 @@ describe('stores side by side', () => {
     const cluster = await startCluster(t, {
       source: contextSettings("{ default: 'fast', fast: { module: 'memory' }, cluster: { module: SHARED }, other: { module: SHARED, config: { keyPrefix: 'beside' } } }"),
     });
+    // A second prefix in one process, which its user has to be allowed.
+    await cluster.store.login('nodered-worker', { prefix: 'beside' });
+    await cluster.store.login('nodered-admin', { prefix: 'beside' });
     await cluster.deploy([
       tab('tab'),
       ...codeEndpoint('tab', 'set', `
@@ -493,10 +496,11 @@ describe('without the storage module', () => {
   test('a store that is not there yet is waited for, and its address is in the log', async () => {
     const late = await startStore();
     scope.after(() => late.release());
+    const { username, password } = await late.login('nodered-worker');
     await late.stop();
     const instance = await startInstance({
       role: 'plain', name: 'early',
-      source: contextSettings(`{ default: { module: SHARED, config: { host: '${late.host}', port: ${late.port} } } }`),
+      source: contextSettings(`{ default: { module: SHARED, config: { host: '${late.host}', port: ${late.port}, username: '${username}', password: '${password}' } } }`),
     });
     scope.after(() => instance.release());
     await instance.waitForLog(new RegExp(`127\\.0\\.0\\.1:${late.port}`));

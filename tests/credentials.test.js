@@ -143,7 +143,7 @@ test('a credentialSecret in settings.js is the cluster\'s, and never stored', as
   await cluster.workers[0].restart();
   await untilLive(cluster.workers[0], PASSWORD);
 
-  const stranger = await cluster.addWorker({ name: 'stranger', settings: { credentialSecret: 'differs' } });
+  const stranger = await cluster.addWorker({ name: 'stranger', settings: { credentialSecret: 'differs-from-that' } });
   assert.equal((await stranger.waitForExit()).code, 1);
   assert.match(stranger.log(), /credentialSecret/);
   assertNotLogged(cluster, credentialSecret);

@@ -88,7 +88,7 @@ test('a deploy while the store is down is answered with an error, and changes no
   await untilEqual(onDisk, flowsBefore.flows, { message: "the admin's copy on disk is written" });
   await cluster.store.stop();
   await assertStarts(everyone(), {}, async () => {
-    const { status } = await cluster.admin.api.tryDeploy(flowsOf('never', 'never'), { type: 'full' });
+    const { status } = await cluster.admin.api.tryDeploy(flowsOf('never', 'never to be seen'), { type: 'full' });
     assert.ok(status >= 400, `answered ${status}`);
   });
   await untilRuns(`base ${versions}`, everyone());

@@ -18,10 +18,13 @@ const scope = fileScope();
 let store;
 /** @type {import('./support/leader-peers').Peers} */
 let peers;
+/** @type {{username: string, password: string}} */
+let login;
 before(async () => {
   store = await startStore();
   scope.after(() => store.release());
-  peers = await startPeers(scope, { store, count: 1 });
+  peers = await startPeers(scope, { store, count: 1, lockKeys: ['healthy', 'mended'] });
+  login = await store.login('nodered-leader', { prefix: peers.prefix });
 });
 
 /**
@@ -29,7 +32,7 @@ before(async () => {
  * @param {object} [properties]
  */
 const configNode = (id, properties = {}) => ({
-  id, type: 'valkey-config', name: '', host: store.host, port: String(store.port), database: '0', ...properties,
+  id, type: 'valkey-config', name: '', host: store.host, port: String(store.port), database: '0', credentials: login, ...properties,
 });
 
 let names = 0;

@@ -32,7 +32,7 @@ describe('deploys of a cluster', () => {
     probe('other-tab', 'unrelated', `version ${versions}`),
   ];
   before(async () => {
-    cluster = await startCluster(scope, { adminOptions: { settings: { runtimeState: { enabled: true, ui: true } } } });
+    cluster = await startCluster(scope, { lockKeys: ['moved-job'], adminOptions: { settings: { runtimeState: { enabled: true, ui: true } } } });
     await cluster.deploy(flows());
     await untilOneLeads(cluster.workers, { timeout: 30_000 });
   });

@@ -38,9 +38,12 @@ let cluster;
 let otherStore;
 
 before(async () => {
-  otherStore = await startStore();
+  // The example has no login for its own store.
+  otherStore = await startStore({ open: true });
   scope.after(() => otherStore.release());
   cluster = await startCluster(scope, {
+    // The examples' own keys, as in a cluster with the prefix that is set where none is.
+    lockKeys: ['backup', 'cleanup', 'maintenance', 'meter', 'report'].map((job) => `nodered:${job}-job`),
     source: CONTEXT_STORAGE,
     // The example with a store of its own takes the host from here.
     adminOptions: { env: { VALKEY_HOST: otherStore.host } },

@@ -24,7 +24,7 @@ let peers;
 before(async () => {
   store = await startStore();
   scope.after(() => store.release());
-  peers = await startPeers(scope, { store });
+  peers = await startPeers(scope, { store, lockKeys: ['older', 'expiring', 'taken', 'foreign-'] });
 });
 
 /** @param {string} lockKey */

@@ -24,7 +24,7 @@ describe('two instances on one host', () => {
   /** @type {import('./support/leader-peers').Peers} */
   let peers;
   before(async () => {
-    peers = await startPeers(scope);
+    peers = await startPeers(scope, { lockKeys: ['silent-job', 'nobody'] });
     await peers.deploy(leaderFlow({ lockTTL: TTL }));
   });
 
@@ -147,7 +147,7 @@ describe('lock keys', () => {
 
   test('a key that was typed is used as typed, and each key has a leader of its own', async (t) => {
     const typed = ['backup-job', 'nodered:backup-job', 'with {braces} and ünïcode', '}{'];
-    const peers = await startPeers(t, { store });
+    const peers = await startPeers(t, { store, lockKeys: typed });
     const nodes = typed.flatMap((lockKey, index) => [
       ...leaderNode('tab', `job-${index}`, { lockKey, lockTTL: '2' }),
       ...releaseNode('tab', `release-${index}`, { lockKey }),
@@ -180,7 +180,7 @@ describe('lock keys', () => {
   });
 
   test('in subflows each instance may name its own lock', async (t) => {
-    const peers = await startPeers(t, { store, count: 1 });
+    const peers = await startPeers(t, { store, count: 1, lockKeys: ['lock-of-'] });
     const [peer] = peers.peers;
     const instance = (/** @type {string} */ id, /** @type {string} */ lockKey) => ({
       id, type: 'subflow:jobs', z: 'tab', name: '', env: [{ name: 'LOCK', type: 'str', value: lockKey }], x: 100, y: 100, wires: [],
@@ -198,7 +198,7 @@ describe('lock keys', () => {
   });
 
   test('a TTL may be a number, a text or a fraction, and is 10 s when absent', async (t) => {
-    const peers = await startPeers(t, { store, count: 1 });
+    const peers = await startPeers(t, { store, count: 1, lockKeys: ['ttl-'] });
     const ttls = /** @type {const} */ ([[2, 2_000], ['1.5', 1_500], ['', 10_000], [undefined, 10_000]]);
     const nodes = ttls.flatMap(([lockTTL], index) => leaderNode('tab', `node-${index}`, { lockTTL, lockKey: `ttl-${index}` }));
     await peers.deploy([tab('tab'), ...nodes]);

@@ -324,7 +324,8 @@ describe('the button "Test connection"', () => {
     assert.equal((await answer({ password: 'another one' })).code, 'NRC_STORE_AUTHENTICATION');
     assert.equal((await answer({ password: '' })).code, 'NRC_STORE_AUTHENTICATION');
     const { host, port } = cluster.store;
-    assert.equal((await answer({ host, port: String(port), password: '' })).ok, true);
+    const login = await cluster.store.login('nodered-leader', { prefix: cluster.prefix });
+    assert.equal((await answer({ host, port: String(port), ...login })).ok, true);
   });
 
   test('says what failed, at which step and why', async () => {
@@ -349,7 +350,8 @@ describe('the button "Test connection"', () => {
 
   test('leaves no lock behind, and answers only who may deploy', async (t) => {
     const kept = await cluster.store.keys('*');
-    assert.equal((await answer({ host: cluster.store.host, port: String(cluster.store.port), password: '' })).ok, true);
+    const login = await cluster.store.login('nodered-leader', { prefix: cluster.prefix });
+    assert.equal((await answer({ host: cluster.store.host, port: String(cluster.store.port), ...login })).ok, true);
     const added = (await cluster.store.keys('*')).filter((key) => !kept.includes(key));
     assert.deepEqual(added.filter((key) => !key.endsWith('election-memory')), []);
 

@@ -22,7 +22,7 @@ const scope = fileScope();
 /** @type {import('./support/leader-peers').Peers} */
 let peers;
 before(async () => {
-  peers = await startPeers(scope);
+  peers = await startPeers(scope, { lockKeys: ['nobody-uses-this'] });
   await peers.deploy([
     ...leaderFlow({ lockTTL: String(TTL) }),
     ...releaseNode('tab', 'release-unused', { lockKey: 'nobody-uses-this' }),

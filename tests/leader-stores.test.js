@@ -31,7 +31,7 @@ before(async () => {
       `elsewhere on >${WORD} ~other:* &* +@all -@dangerous +info`,
     ],
   });
-  open = await startStore();
+  open = await startStore({ open: true });
   scope.after(async () => {
     await secured.release();
     await open.release();
@@ -187,7 +187,7 @@ describe('connections', () => {
   )).flat();
 
   test('forty leader nodes on one store have as many as one leader node', async (t) => {
-    const peers = await startPeers(t, { count: 1 });
+    const peers = await startPeers(t, { count: 1, lockKeys: ['few', 'many', 'deploy-'] });
     await peers.deploy([tab('tab'), ...nodes(1, 'few')]);
     await untilOneLeads(peers.peers, { id: 'leader-0' });
     const ofOne = await connections(peers.store);
@@ -197,7 +197,8 @@ describe('connections', () => {
     assert.deepEqual(await connections(peers.store), ofOne);
 
     const { host, port } = peers.store;
-    await peers.deploy([tab('tab'), ...nodes(40, 'many', 'config'), configNode({}, { host, port })]);
+    const credentials = await peers.store.login('nodered-leader', { prefix: peers.prefix });
+    await peers.deploy([tab('tab'), ...nodes(40, 'many', 'config'), configNode({ credentials }, { host, port })]);
     await untilOneLeads(peers.peers, { id: 'leader-39' });
     await until(async () => (await connections(peers.store)).length <= ofOne.length, { message: 'a config node of the same store shares them' });
 
@@ -207,7 +208,7 @@ describe('connections', () => {
   });
 
   test('in a cluster leader nodes on its store add none', async (t) => {
-    const cluster = await startCluster(t, { workers: 1 });
+    const cluster = await startCluster(t, { workers: 1, lockKeys: ['shared'] });
     const version = (/** @type {string} */ text) => endpoint('tab', 'version', text);
     await cluster.deploy([tab('tab'), ...version('without')]);
     await cluster.untilAnswers('version', 'without');
@@ -219,7 +220,7 @@ describe('connections', () => {
   });
 
   test('deploys while the store is away leave no connection behind', async (t) => {
-    const peers = await startPeers(t, { count: 1 });
+    const peers = await startPeers(t, { count: 1, lockKeys: ['away'] });
     await peers.deploy([tab('tab'), ...nodes(2, 'away')]);
     await untilOneLeads(peers.peers, { id: 'leader-0' });
     const earlier = await connections(peers.store);

@@ -16,10 +16,11 @@ const { childrenOf, folderOf, packagesOnDisk, processesIn, stagesOf } = require(
 const { nodePackage, npmEnvironment } = require('./support/packages');
 const { startRegistry } = require('./support/registry');
 const { fileScope } = require('./support/scope');
+const secrets = require('./support/secrets');
 const { until } = require('./support/wait');
 
-const TOKEN = 'npm_TheTokenOfTheWorker';
-const PASSWORD = 'ThePasswordOfTheWorker';
+const TOKEN = secrets.register('npm_TheTokenOfTheWorker', 'the token of npm');
+const PASSWORD = secrets.register('ThePasswordOfTheWorker', 'the password of the registry');
 
 const scope = fileScope();
 /** @type {import('./support/package-cluster').PackageCluster} */

@@ -73,7 +73,9 @@ test('installed beside node-red in another folder, it runs a cluster without car
   const red = require.resolve('node-red/red.js');
   const address = { VALKEY_HOST: store.host, VALKEY_PORT: String(store.port) };
   const roles = { admin: "httpAdminRoot: '/admin'", worker: 'httpAdminRoot: false' };
-  const instances = Object.entries(roles).map(([role, adminRoot]) => {
+  const instances = Object.entries(roles).map(async ([role, adminRoot]) => {
+    const { username, password } = await store.login(role === 'admin' ? 'nodered-admin' : 'nodered-worker');
+    const login = { VALKEY_USERNAME: username, VALKEY_PASSWORD: password };
     const settings = path.join(folder, `${role}.js`);
     const text = [
       'module.exports = {',
@@ -86,7 +88,7 @@ test('installed beside node-red in another folder, it runs a cluster without car
       '',
     ];
     fs.writeFileSync(settings, text.join('\n'));
-    return startWithSettings(t, { red, settings, env: { ...bareEnvironment, ...address } });
+    return startWithSettings(t, { red, settings, env: { ...bareEnvironment, ...address, ...login } });
   });
   const [admin, worker] = await Promise.all(instances);
   await Promise.all([admin.untilListening(), worker.untilListening()]);

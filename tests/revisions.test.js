@@ -84,9 +84,9 @@ test('a deploy while the one before it is still being started is the newest, and
 
 test('a change of credentials only is a revision of its own, with the same flows', async () => {
   const flows = [...flowsOf('credentials'), account('account')];
-  await cluster.deploy([...flowsOf('credentials'), account('account', { password: 'first' })]);
+  await cluster.deploy([...flowsOf('credentials'), account('account', { password: 'a-first-password' })]);
   const first = await cluster.revision();
-  await cluster.deploy([...flowsOf('credentials'), account('account', { password: 'second' })], {
+  await cluster.deploy([...flowsOf('credentials'), account('account', { password: 'a-second-password' })], {
     type: 'nodes',
   });
   const second = await cluster.revision();

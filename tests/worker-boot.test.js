@@ -40,7 +40,7 @@ function flowsOf(version, password) {
  */
 async function untilRuns(cluster, version, on) {
   await cluster.untilAnswers('version', version, { on, timeout: 30_000 });
-  await cluster.untilProbes(({ live }) => live.watched?.password === 'password', {
+  await cluster.untilProbes(({ live }) => live.watched?.password === 'a-password-of-flows', {
     message: `${version} runs with its password`,
     on,
   });
@@ -55,7 +55,7 @@ test('a worker that starts before the admin waits, and runs what the admin deplo
   assert.deepEqual(await store.keys(cluster.key('flows*')), [], 'it writes no flows itself');
   const admin = await cluster.addAdmin();
   await admin.waitUntilReady();
-  await admin.api.deploy(flowsOf('first', 'password'));
+  await admin.api.deploy(flowsOf('first', 'a-password-of-flows'));
   await untilRuns(cluster, 'first', [worker]);
   await until(async () => (await cluster.presenceOf(worker))?.source === 'store', {
     message: 'the worker reports where its flows are from',
@@ -64,7 +64,7 @@ test('a worker that starts before the admin waits, and runs what the admin deplo
 
 test('a worker whose store is down waits, says where it looks, and starts once it is there', async (t) => {
   const cluster = await startCluster(t, { store, workers: 0 });
-  await cluster.deploy(flowsOf('deployed', 'password'));
+  await cluster.deploy(flowsOf('deployed', 'a-password-of-flows'));
   await store.stop();
   const worker = await cluster.addWorker();
   await worker.waitForLog(new RegExp(`127\\.0\\.0\\.1:${store.port}`));
@@ -76,7 +76,7 @@ test('a worker whose store is down waits, says where it looks, and starts once i
 
 test('an admin whose store is down waits and starts once it is there, without an exit', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
-  await cluster.deploy(flowsOf('deployed', 'password'));
+  await cluster.deploy(flowsOf('deployed', 'a-password-of-flows'));
   await untilRuns(cluster, 'deployed', cluster.workers);
   await cluster.admin.stop();
   await store.stop();
@@ -95,7 +95,7 @@ for (const source of ['', SHARED_CONTEXT]) {
   test(`a worker whose store is down runs the last good flows of its disk, and catches up later${source && ', with shared context'}`, async (t) => {
     const cluster = await startCluster(t, { store, workers: 1, source });
     const [worker] = cluster.workers;
-    await cluster.deploy(flowsOf('on disk', 'password'));
+    await cluster.deploy(flowsOf('on disk', 'a-password-of-flows'));
     await untilRuns(cluster, 'on disk', [worker]);
     await worker.stop();
     await cluster.deploy(flowsOf('newer'), { type: 'nodes' });
@@ -117,7 +117,7 @@ for (const source of ['', SHARED_CONTEXT]) {
 test('a worker that runs from its disk restarts no node when the store has nothing newer', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
   const [worker] = cluster.workers;
-  await cluster.deploy(flowsOf('on disk', 'password'));
+  await cluster.deploy(flowsOf('on disk', 'a-password-of-flows'));
   await untilRuns(cluster, 'on disk', [worker]);
   const number = await cluster.revisionNumber();
   await worker.stop();
@@ -138,7 +138,7 @@ test('a worker that runs from its disk restarts no node when the store has nothi
 test('an empty store is no order to run nothing: a worker starts from its disk', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
   const [worker] = cluster.workers;
-  await cluster.deploy(flowsOf('kept', 'password'));
+  await cluster.deploy(flowsOf('kept', 'a-password-of-flows'));
   await untilRuns(cluster, 'kept', [worker]);
   await cluster.admin.stop();
   await store.command('FLUSHALL');

@@ -55,7 +55,7 @@ module.exports = {
    */
   run: (progress, { quick = false } = {}) => withScope(async (scope) => {
     // Without persistence: how fast the disk is would be measured for all of them.
-    const server = await startStore({ config: ['--appendonly', 'no'] });
+    const server = await startStore({ open: true, config: ['--appendonly', 'no'] });
     scope.after(server.release);
     const open = (/** @type {string} */ keyPrefix) => ({ host: server.host, port: server.port, keyPrefix });
     const prefixes = Object.fromEntries(CONTENDERS.map(({ name }) => [name, `${name}:`]));

@@ -26,7 +26,7 @@ const SETTINGS = { credentialSecret: 'bench', apiMaxLength: '50mb' };
  * @returns {Promise<Measured[]>} ours first
  */
 async function startBoth(scope) {
-  const store = await startStore({ config: ['--appendfsync', 'everysec'] });
+  const store = await startStore({ open: true, config: ['--appendfsync', 'everysec'] });
   scope.after(store.release);
   const ours = await startCluster(scope, {
     workers: WORKERS,

@@ -82,7 +82,7 @@ module.exports = {
   summary: 'how long saving and loading flows blocks the event loop, beside JSON.stringify of them',
   /** @param {(line: string) => void} progress */
   run: (progress) => withScope(async (scope) => {
-    const store = await startStore({ config: ['--appendfsync', 'everysec'] });
+    const store = await startStore({ open: true, config: ['--appendfsync', 'everysec'] });
     scope.after(store.release);
     const idle = await startAdmin(scope, store, 'bench-idle:');
     const rest = await idle.rest();

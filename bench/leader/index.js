@@ -51,7 +51,7 @@ module.exports = {
       progress(`Measuring ${name} ...`);
       sections[name] = await withScope(async (scope) => {
         // Without persistence: how fast the disk is would be measured for all of them.
-        const server = await startStore({ config: ['--appendonly', 'no'] });
+        const server = await startStore({ open: true, config: ['--appendonly', 'no'] });
         scope.after(server.release);
         return measure({ server, quick, ...plan });
       });

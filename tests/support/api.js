@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict');
 const { request } = require('./http');
+const secrets = require('./secrets');
 
 /**
  * @typedef {'full' | 'nodes' | 'flows' | 'reload'} DeploymentType
@@ -23,9 +24,11 @@ function createApi(root, token) {
    * @param {Record<string, string>} [headers]
    * @returns {Promise<Answer>} whatever the status
    */
-  function call(method, path, body, headers = {}) {
+  async function call(method, path, body, headers = {}) {
     const all = token === undefined ? headers : { authorization: `Bearer ${token}`, ...headers };
-    return request(`${root}${path}`, { method, body, headers: all });
+    const answer = await request(`${root}${path}`, { method, body, headers: all });
+    secrets.assertNone(secrets.leaksIn(answer.text, `the answer to ${method} ${path}`));
+    return answer;
   }
 
   /**
@@ -100,6 +103,7 @@ function createApi(root, token) {
      * @returns {Promise<string>} access token
      */
     async login(username, password) {
+      secrets.register(password, 'the password of an editor user');
       const answer = await expect('POST', '/auth/token', {
         client_id: 'node-red-admin',
         grant_type: 'password',
@@ -107,7 +111,7 @@ function createApi(root, token) {
         username,
         password,
       });
-      return answer.access_token;
+      return secrets.register(answer.access_token, 'the access token of an editor session');
     },
     /** @param {string} accessToken */
     withToken: (accessToken) => createApi(root, accessToken),

@@ -3,7 +3,9 @@
 /** A cluster of real Node-RED processes on a real store. */
 
 const assert = require('node:assert/strict');
+const { withLogin } = require('./addresses');
 const { startInstance } = require('./instance');
+const secrets = require('./secrets');
 const { startStore } = require('./store');
 const { until, untilEqual } = require('./wait');
 
@@ -26,6 +28,7 @@ const { until, untilEqual } = require('./wait');
  * @property {object} [valkey] more of the `valkey` block, for all instances
  * @property {object} [settings] more settings, for all instances
  * @property {string} [source] more settings as JavaScript, for all instances
+ * @property {string[]} [lockKeys] of leader nodes, where they are outside of the prefix: the access rules name them
  * @property {Partial<InstanceOptions>} [adminOptions] for the admin only
  * @property {Partial<InstanceOptions>} [workerOptions] for the workers only
  */
@@ -63,27 +66,36 @@ async function startCluster(scope, options = {}) {
   /** @type {Store | undefined} */
   let ownStore;
   scope.after(async () => {
-    await Promise.all(instances.map((instance) => instance.release()));
+    const leaks = await leaksOf(options.store ?? ownStore, valkeyPrefix(options, prefix));
+    const released = await Promise.allSettled(instances.map((instance) => instance.release()));
     await ownStore?.release();
+    // Both, so that one finding does not hide another.
+    for (const outcome of released) {
+      if (outcome.status === 'rejected') leaks.push(String(outcome.reason?.message ?? outcome.reason));
+    }
+    secrets.assertNone(leaks);
   });
   if (!options.store) ownStore = await startStore();
   const store = options.store ?? /** @type {Store} */ (ownStore);
 
   /** @param {InstanceOptions} own */
   async function add(own) {
+    /** @type {Record<string, any>} */
+    const block = {
+      host: store.host,
+      port: store.port,
+      keyPrefix: prefix,
+      clusterMonitoring: MONITORING,
+      ...options.valkey,
+      ...own.valkey,
+    };
+    const user = (block.role ?? own.role) === 'admin' ? 'nodered-admin' : 'nodered-worker';
     const instance = await startInstance({
       version,
       source,
       ...own,
       settings: { ...settings, ...own.settings },
-      valkey: {
-        host: store.host,
-        port: store.port,
-        keyPrefix: prefix,
-        clusterMonitoring: MONITORING,
-        ...options.valkey,
-        ...own.valkey,
-      },
+      valkey: await withLogin(block, user, { lockKeys: options.lockKeys }),
     });
     instances.push(instance);
     return instance;
@@ -103,6 +115,7 @@ async function startCluster(scope, options = {}) {
   if (options.admin !== false) admin = await addAdmin();
   for (let count = 0; count < workerCount; count += 1) workers.push(await addWorker());
   await Promise.all(instances.map((instance) => instance.waitUntilReady()));
+  await assertLogins(store, instances);
 
   const cluster = {
     store,
@@ -181,6 +194,50 @@ async function startCluster(scope, options = {}) {
     },
   };
   return cluster;
+}
+
+/**
+ * Nothing but the users of the access rules is logged in at the store, and each role as its own.
+ *
+ * @param {Store} store
+ * @param {Instance[]} instances that are there
+ */
+async function assertLogins(store, instances) {
+  if (!store.hasDocumentedUsers) return;
+  const names = await store.loggedIn();
+  for (const { role } of instances) assert.ok(names.includes(`nodered-${role}`), `a ${role} is logged in as nodered-${role}: ${names}`);
+  assert.deepEqual(names.filter((name) => !/^nodered-(admin|worker|leader)$/.test(name)), [], 'nobody else is logged in');
+}
+
+/**
+ * @param {ClusterOptions} options
+ * @param {string} own
+ * @returns {string} the prefix that the instances use
+ */
+function valkeyPrefix({ valkey = {} }, own) {
+  const { keyPrefix = own } = /** @type {{keyPrefix?: string}} */ (valkey);
+  return keyPrefix.endsWith(':') ? keyPrefix : `${keyPrefix}:`;
+}
+
+/**
+ * Registers the secret that the cluster generated, and looks for secrets in what the store shows to everyone.
+ *
+ * @param {Store | undefined} store
+ * @param {string} prefix
+ * @returns {Promise<string[]>}
+ */
+async function leaksOf(store, prefix) {
+  // A test may leave its store stopped or frozen: then there is nothing to look at.
+  if (!store?.isRunning()) return [];
+  secrets.register((await store.hash(`${prefix}secret`)).generated, 'the generated credential secret');
+  const keys = (await Promise.all(['cluster:*', 'revision', 'history', 'packages*', 'leader*'].map((name) => store.keys(prefix + name)))).flat();
+  const texts = await Promise.all(keys.map(async (key) => {
+    const kind = await store.command('TYPE', key);
+    if (kind === 'string') return secrets.leaksIn(String(await store.command('GET', key)), `the key ${key}`);
+    if (kind === 'hash' && !/tarballs$/.test(key)) return secrets.leaksIn(JSON.stringify(await store.hash(key)), `the key ${key}`);
+    return [];
+  }));
+  return texts.flat();
 }
 
 /**

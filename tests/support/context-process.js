@@ -4,6 +4,8 @@
 
 const { fork } = require('node:child_process');
 const path = require('node:path');
+const { withLogin } = require('./addresses');
+const secrets = require('./secrets');
 // Its clean-up at the end of the test process is needed here too.
 require('./processes');
 
@@ -22,7 +24,8 @@ process.on('exit', () => {
  * @param {import('./context-store').ContextConfig} options.config
  */
 async function startContextProcess(scope, { work, config }) {
-  const child = fork(path.join(__dirname, 'context-child.js'), [work, JSON.stringify(config)], {
+  const whole = await withLogin(config, 'nodered-worker');
+  const child = fork(path.join(__dirname, 'context-child.js'), [work, JSON.stringify(whole)], {
     serialization: 'advanced',
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(REDIS|VALKEY)_|^NODE_TEST_CONTEXT$/.test(key))),
@@ -52,10 +55,12 @@ async function startContextProcess(scope, { work, config }) {
     else waiter?.resolve(value);
   });
   scope.after(async () => {
-    if (!running.has(child)) return;
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-    await exited;
+    if (running.has(child)) {
+      child.kill('SIGCONT');
+      child.kill('SIGKILL');
+      await exited;
+    }
+    secrets.assertNone(secrets.leaksIn(log, `the output of process ${child.pid}`));
   });
 
   /**

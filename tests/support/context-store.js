@@ -3,6 +3,7 @@
 /** Context stores in the process of the test: Node-RED's own memory store, and ours on a real server. */
 
 const path = require('node:path');
+const { withLogin } = require('./addresses');
 
 /**
  * @typedef {object} ContextStore Node-RED's contract of a context store
@@ -53,7 +54,8 @@ function memoryStore() {
  */
 async function openContext(scope, server, config = {}) {
   const { host, port } = server;
-  const whole = { settings: { userDir: undefined }, host, port, keyPrefix: ownPrefix(), ...config };
+  const address = { host, port, keyPrefix: ownPrefix(), ...config };
+  const whole = { settings: { userDir: undefined }, ...await withLogin(address, 'nodered-worker') };
   const store = require(CONTEXT)(whole);
   scope.after(async () => {
     await store.close();

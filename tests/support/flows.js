@@ -5,6 +5,8 @@
  * type included: Node-RED takes that for a reference, and restarts both together.
  */
 
+const secrets = require('./secrets');
+
 /** @typedef {{id: string, type: string, [property: string]: unknown}} FlowNode */
 
 /**
@@ -82,6 +84,7 @@ function probe(flow, id, value, properties = {}) {
  * @returns {FlowNode}
  */
 function account(id, credentials) {
+  secrets.register(credentials?.password, 'a credential of a flow');
   return { id, type: 'probe-account', name: '', ...(credentials ? { credentials } : {}) };
 }
 

@@ -4,11 +4,13 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { withLogin } = require('./addresses');
 const { createApi } = require('./api');
 const { ROOT, removeDirectory, temporaryDirectory } = require('./directories');
 const { request } = require('./http');
 const { freePort } = require('./ports');
 const { startProcess } = require('./processes');
+const secrets = require('./secrets');
 const { until } = require('./wait');
 
 /** Version of Node-RED that a test runs on unless it asks for another: '4' or '5'. */
@@ -59,7 +61,8 @@ function findNodeRed(version) {
  * @returns {Promise<Instance>} its process is started, and not yet ready
  */
 async function startInstance(options) {
-  const instance = describeInstance(options, await freePort());
+  registerSecrets(options);
+  const instance = describeInstance(await loggedIn(options), await freePort());
   instance.start();
   return instance;
 }
@@ -74,6 +77,31 @@ async function startReadyInstance(options) {
   const instance = await startInstance(options);
   await instance.waitUntilReady();
   return instance;
+}
+
+/** @param {InstanceOptions} options */
+function registerSecrets({ valkey, settings = {}, env = {} }) {
+  const { valkey: plain, credentialSecret } = /** @type {Record<string, any>} */ (settings);
+  for (const block of [valkey, plain]) {
+    const { password, sentinelPassword, tls } = /** @type {Record<string, any>} */ (block ?? {});
+    for (const secret of [password, sentinelPassword, tls?.passphrase]) secrets.register(secret, 'a password of the settings');
+  }
+  secrets.register(credentialSecret || undefined, 'the credential secret');
+  secrets.registerEnvironment(env);
+}
+
+/**
+ * @param {InstanceOptions} options
+ * @returns {Promise<InstanceOptions>} with the login of its role at the store, unless they say who logs in
+ */
+async function loggedIn(options) {
+  const { role, valkey, settings } = options;
+  const { valkey: block } = /** @type {{valkey?: Record<string, any>}} */ (settings ?? {});
+  return {
+    ...options,
+    ...(valkey && { valkey: await withLogin(valkey, role === 'admin' ? 'nodered-admin' : 'nodered-worker') }),
+    ...(block && { settings: { ...settings, valkey: await withLogin(block, 'nodered-worker') } }),
+  };
 }
 
 /**
@@ -194,10 +222,12 @@ function describeInstance(options, port) {
      * @param {string} type
      */
     registerType: (type) => request(`${nodeUrl}/probe/types/${type}`, { method: 'POST' }),
-    /** Ends the process and removes its user directory. */
+    /** Ends the process, looks for secrets in what it said and wrote, and removes its user directory. */
     async release() {
       if (child) await child.kill();
+      const leaks = [...secrets.leaksIn(log, `the log of ${name}`), ...secrets.leaksInFiles(userDir, `a file of ${name}`)];
       removeDirectory(userDir);
+      secrets.assertNone(leaks);
     },
   };
 }

@@ -11,24 +11,27 @@ const net = require('node:net');
  */
 
 /**
- * @param {import('./store').Store} store without a password
+ * @param {import('./store').Store} store
  */
 async function monitor(store) {
   const socket = net.connect({ path: store.socketPath });
   let text = '';
   /** @type {Seen[]} */
   const seen = [];
+  let pending = store.password === undefined ? 1 : 2;
   await new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.setEncoding('utf8').on('data', (chunk) => {
       const lines = (text + chunk).split('\r\n');
       text = lines.pop() ?? '';
       for (const line of lines) {
-        if (line === '+OK') resolve(undefined);
-        else seen.push(parse(line));
+        if (line.startsWith('+OK')) {
+          pending -= 1;
+          if (pending === 0) resolve(undefined);
+        } else seen.push(parse(line));
       }
     });
-    socket.write('MONITOR\r\n');
+    socket.write(store.password === undefined ? 'MONITOR\r\n' : `AUTH ${store.password}\r\nMONITOR\r\n`);
   });
   return {
     /** All commands so far. */

@@ -6,6 +6,7 @@
  */
 
 const assert = require('node:assert/strict');
+const { withLogin } = require('./addresses');
 const { startInstance } = require('./instance');
 const { LED, ask } = require('./leader-flows');
 const { now, untilFlowsStarted } = require('./leader-records');
@@ -23,6 +24,7 @@ const { until } = require('./wait');
  * @property {Store} [store] an own one is started when absent
  * @property {{host: string, port: number}} [address] of the store, where it is another: a proxy's
  * @property {string} [prefix] an own one when absent
+ * @property {string[]} [lockKeys] that are outside of the prefix: the access rules name them
  * @property {object} [valkey] more of the `valkey` block
  * @property {object} [settings] more settings
  */
@@ -62,7 +64,7 @@ async function startPeers(scope, options = {}) {
       settings: {
         runtimeState: { enabled: true, ui: true },
         ...settings,
-        ...(block === null ? {} : { valkey: all }),
+        ...(block === null ? {} : { valkey: await withLogin(all, 'nodered-leader', { lockKeys: options.lockKeys }) }),
         ...own.settings,
       },
     });

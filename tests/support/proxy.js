@@ -3,6 +3,7 @@
 /** A TCP proxy in front of the store, to make link faults. */
 
 const net = require('node:net');
+const addresses = require('./addresses');
 const { freePort } = require('./ports');
 
 /**
@@ -14,6 +15,7 @@ const { freePort } = require('./ports');
  */
 async function startProxy(targetPort) {
   const port = await freePort();
+  addresses.registerWay(port, targetPort);
   /** @type {Set<net.Socket>} */
   const sockets = new Set();
   /** @type {'open' | 'cut' | 'held'} */

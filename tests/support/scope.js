@@ -12,7 +12,11 @@ function fileScope() {
   /** @type {Array<() => Promise<void>>} */
   const cleanUps = [];
   after(async () => {
-    for (const cleanUp of cleanUps.reverse()) await cleanUp();
+    /** @type {unknown[]} */
+    const errors = [];
+    // One that fails, as where a secret was shown, leaves the others their turn.
+    for (const cleanUp of cleanUps.reverse()) await Promise.resolve().then(cleanUp).catch((error) => errors.push(error));
+    if (errors.length > 0) throw errors[0];
   });
   return { after: (cleanUp) => cleanUps.push(cleanUp) };
 }

@@ -7,6 +7,7 @@ const { removeDirectory, temporaryDirectory } = require('./directories');
 const { request } = require('./http');
 const { freePort } = require('./ports');
 const { startProcess } = require('./processes');
+const secrets = require('./secrets');
 const { until, untilEqual } = require('./wait');
 
 /**
@@ -25,6 +26,7 @@ const { until, untilEqual } = require('./wait');
  * @param {Start} start
  */
 async function startWithSettings(scope, { red, settings, env }) {
+  secrets.registerEnvironment(env);
   const port = await freePort();
   const userDir = temporaryDirectory('settings-file');
   const origin = `http://127.0.0.1:${port}`;
@@ -38,7 +40,9 @@ async function startWithSettings(scope, { red, settings, env }) {
   });
   scope.after(async () => {
     await child.kill();
+    const leaks = [...secrets.leaksIn(log, 'the log'), ...secrets.leaksInFiles(userDir, 'a file')];
     removeDirectory(userDir);
+    secrets.assertNone(leaks);
   });
 
   return {

@@ -1,14 +1,20 @@
 'use strict';
 
-/** A real Valkey or Redis server that a test owns. */
+/**
+ * A real Valkey or Redis server that a test owns. Unless the test says who may log in, these are the users
+ * of docs/operations.md (`access.js`), and nobody gets in without a login.
+ */
 
 const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
+const { createAccess } = require('./access');
+const addresses = require('./addresses');
 const { ROOT, removeDirectory, temporaryDirectory } = require('./directories');
 const { freePort } = require('./ports');
 const { startProcess } = require('./processes');
 const resp = require('./resp');
+const secrets = require('./secrets');
 const { until } = require('./wait');
 
 /**
@@ -52,7 +58,8 @@ function serverKnows(major, minor) {
 
 /**
  * @typedef {object} StoreOptions
- * @property {string} [password] of the default user
+ * @property {boolean} [open] whoever comes may do everything, without a password
+ * @property {string} [password] of the default user, with which the test's own instances log in
  * @property {string[]} [users] a name and its ACL rules, such as `admin on >secret ~* &* +@all`
  * @property {string[]} [config] more arguments of the server
  */
@@ -66,12 +73,16 @@ function serverKnows(major, minor) {
  *
  * @param {StoreOptions} [options]
  */
-async function startStore({ password, users = [], config = [] } = {}) {
+async function startStore({ open = false, password: given, users = [], config = [] } = {}) {
+  const hasDocumentedUsers = !open && given === undefined && users.length === 0;
+  const password = given ?? (hasDocumentedUsers ? secrets.create('the password of the test at its store') : undefined);
+  secrets.register(given, 'the password of the store');
   const directory = temporaryDirectory('store');
   const port = await freePort();
   const socketPath = path.join(directory, 'store.sock');
   const dataDirectory = path.join(directory, 'data');
   let log = '';
+  let frozen = false;
   /** @type {import('./processes').Child | undefined} */
   let child;
   /** @type {resp.RespClient | undefined} */
@@ -93,6 +104,12 @@ async function startStore({ password, users = [], config = [] } = {}) {
     args.push('--repl-diskless-sync', 'no');
     if (serverKnows(7, 0)) args.push('--shutdown-timeout', '0');
     if (password !== undefined) args.push('--requirepass', password);
+    // From the first moment on: whoever comes back after a restart finds its user.
+    // Rules for channels came with 6.2; before, everybody may use all.
+    const knowsChannels = serverKnows(6, 2);
+    const isKnown = (/** @type {string} */ rule) => knowsChannels || !/^&|channels$/.test(rule);
+    const all = [...users.map((user) => user.split(' ')), ...access.users()];
+    for (const rules of all) args.push('--user', ...rules.filter(isKnown));
     args.push(...config);
     const started = startProcess(findServer(), args, {
       cwd: directory,
@@ -112,13 +129,11 @@ async function startStore({ password, users = [], config = [] } = {}) {
       { message: 'the store answers PING' },
     );
     if (!started.isRunning()) throw new Error(`the store did not start:\n${log}`);
-    // Rules for channels came with 6.2; before, everybody may use all.
-    const isKnown = (/** @type {string} */ rule) => serverKnows(6, 2) || !/^&|channels$/.test(rule);
-    for (const user of users) await client?.command('ACL', 'SETUSER', ...user.split(' ').filter(isKnown));
   }
 
   /** @param {NodeJS.Signals} signal */
   async function end(signal) {
+    frozen = false;
     client?.close();
     for (const subscriber of subscribers) subscriber.close();
     subscribers.clear();
@@ -132,12 +147,32 @@ async function startStore({ password, users = [], config = [] } = {}) {
     return client;
   }
 
+  const access = createAccess(
+    // A server that is down is given its users when it starts.
+    async (user, rules) => (child?.isRunning() ? (await openClient()).command('ACL', 'SETUSER', user, ...rules) : undefined),
+    serverKnows,
+  );
   await start();
 
-  return {
+  const store = {
     host: '127.0.0.1',
     port,
     socketPath,
+    /** Of the test itself, for what has to log in as nobody else: a replica. */
+    password,
+    /** Whether instances log in as the users of docs/operations.md. */
+    hasDocumentedUsers,
+    /** Lets a documented user in, and says how it logs in. */
+    login: access.login,
+    /**
+     * Who is logged in now, beside the test itself.
+     * @returns {Promise<string[]>} names, each once, sorted
+     */
+    async loggedIn() {
+      const list = String(await (await openClient()).command('CLIENT', 'LIST'));
+      const clients = list.trim().split('\n').filter((line) => !/ cmd=(client\|list|client) /.test(line) && !/ addr=\S*:0 /.test(line));
+      return [...new Set(clients.map((line) => / user=(\S+)/.exec(line)?.[1] ?? ''))].sort();
+    },
     /** Starts the server again on the same port, with the data it had. */
     start,
     /** Ends the server in order; its data stays. */
@@ -154,10 +189,18 @@ async function startStore({ password, users = [], config = [] } = {}) {
       await start();
     },
     /** The server hangs: connections stay open, nothing is answered. */
-    pause: () => child?.signal('SIGSTOP'),
-    resume: () => child?.signal('SIGCONT'),
+    pause() {
+      frozen = true;
+      child?.signal('SIGSTOP');
+    },
+    resume() {
+      frozen = false;
+      child?.signal('SIGCONT');
+    },
+    isRunning: () => Boolean(child?.isRunning()) && !frozen,
     /** Resumes or starts the server if a test that failed has left it otherwise. */
     async recover() {
+      frozen = false;
       child?.signal('SIGCONT');
       if (!child?.isRunning()) await start();
     },
@@ -234,6 +277,8 @@ async function startStore({ password, users = [], config = [] } = {}) {
       removeDirectory(directory);
     },
   };
+  addresses.register(store, port, socketPath);
+  return store;
 }
 
 module.exports = { findServer, serverKnows, startStore };

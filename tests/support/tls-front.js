@@ -5,6 +5,7 @@
 const crypto = require('node:crypto');
 const net = require('node:net');
 const tls = require('node:tls');
+const addresses = require('./addresses');
 const { freePort } = require('./ports');
 
 /** The tags of DER that a certificate needs. */
@@ -86,6 +87,7 @@ function selfSigned() {
  */
 async function startTlsFront(targetPort) {
   const port = await freePort();
+  addresses.registerWay(port, targetPort);
   const { key, certificate } = selfSigned();
   /** @type {Set<net.Socket>} */
   const sockets = new Set();
