@@ -1,7 +1,7 @@
 //! Free TCP ports on 127.0.0.1 that stay free while a server is down.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 
 use crate::error::{Error, IoContext, Result};
@@ -57,9 +57,17 @@ pub(crate) fn pick_with_bus() -> Result<u16> {
 /// # Errors
 /// [`Error::Io`], among others when the port is taken.
 pub(crate) fn listen(port: u16) -> Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+    listen_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+}
+
+/// As [`listen`], at any address of this machine.
+///
+/// # Errors
+/// As there.
+pub(crate) fn listen_at(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .action(format!("listen on 127.0.0.1:{port}"))
+        .action(format!("listen on {address}"))
 }
 
 /// Whether the operating system said that the port is taken.

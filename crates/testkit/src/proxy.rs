@@ -26,13 +26,13 @@ use crate::wait::INTERVAL;
 /// How often another port is tried when another process was quicker.
 const PORT_ATTEMPTS: usize = 5;
 
-/// A TCP proxy on 127.0.0.1 in front of one address.
+/// A TCP proxy on this machine in front of one address.
 ///
 /// It passes everything on until a fault is asked for. It keeps its port while it refuses
 /// connections. Dropped, it closes its port and resets all connections.
 #[derive(Debug)]
 pub struct Proxy {
-    port: u16,
+    address: SocketAddr,
     shared: Arc<Shared>,
     /// Accepts connections; `None` while they are refused.
     acceptor: Mutex<Option<JoinHandle<()>>>,
@@ -54,6 +54,18 @@ impl Proxy {
     /// [`Error::Io`](crate::Error::Io) when no port could be bound.
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let (port, listener) = listen_somewhere()?;
+        Ok(Self::open(loopback(port), listener, target))
+    }
+
+    /// Starts a proxy at an address of this machine of the caller's choice, such as one that a name moves to.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when nobody may listen there, or somebody does already.
+    pub async fn start_at(address: SocketAddr, target: SocketAddr) -> Result<Self> {
+        Ok(Self::open(address, listen(address)?, target))
+    }
+
+    fn open(address: SocketAddr, listener: TcpListener, target: SocketAddr) -> Self {
         let shared = Arc::new(Shared {
             target,
             faults: watch::Sender::new(Faults::default()),
@@ -61,21 +73,21 @@ impl Proxy {
             links: Links::default(),
         });
         let acceptor = tokio::spawn(accept_all(listener, Arc::clone(&shared)));
-        Ok(Self {
-            port,
+        Self {
+            address,
             shared,
             acceptor: Mutex::new(Some(acceptor)),
-        })
+        }
     }
 
     /// The proxy's TCP port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
-    /// 127.0.0.1 with the proxy's port.
+    /// Where the proxy listens: 127.0.0.1, if it was not started elsewhere.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.address
     }
 
     /// Resets all connections (RST on both sides), and returns once they are. New ones are
@@ -103,7 +115,7 @@ impl Proxy {
     pub async fn accept(&self) -> Result<()> {
         let mut acceptor = self.acceptor();
         if acceptor.is_none() {
-            let listener = listen(self.port)?;
+            let listener = listen(self.address)?;
             *acceptor = Some(tokio::spawn(accept_all(listener, Arc::clone(&self.shared))));
         }
         Ok(())
@@ -189,15 +201,19 @@ async fn accept_all(listener: TcpListener, shared: Arc<Shared>) {
 fn listen_somewhere() -> Result<(u16, TcpListener)> {
     for _ in 1..PORT_ATTEMPTS {
         let port = ports::pick()?;
-        match listen(port) {
+        match listen(loopback(port)) {
             Err(error) if ports::is_taken(&error) => {}
             outcome => return outcome.map(|listener| (port, listener)),
         }
     }
     let port = ports::pick()?;
-    listen(port).map(|listener| (port, listener))
+    listen(loopback(port)).map(|listener| (port, listener))
 }
 
-fn listen(port: u16) -> Result<TcpListener> {
-    TcpListener::from_std(ports::listen(port)?).action(format!("listen on 127.0.0.1:{port}"))
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::from_std(ports::listen_at(address)?).action(format!("listen on {address}"))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }

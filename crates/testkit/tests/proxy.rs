@@ -263,3 +263,20 @@ async fn jitter_delays_each_packet_by_another_time_and_keeps_their_order() {
     }
     assert!(begin.elapsed() >= Duration::from_millis(40));
 }
+
+// Other systems give this machine one address of loopback only.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn listens_where_it_is_told_and_again_after_a_refusal() {
+    let (server, first, _stream) = connected().await;
+    let address = (std::net::Ipv4Addr::new(127, 0, 0, 2), first.port()).into();
+    let proxy = Proxy::start_at(address, server.address()).await;
+    let proxy = proxy.expect("the same port at another address");
+    assert_eq!(proxy.address(), address);
+    proxy.refuse().await;
+    let refused = TcpStream::connect(address).await.expect_err("refused");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    proxy.accept().await.expect("its port");
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    assert_eq!(ask(&mut stream, "PING").await.expect("an answer"), "+PONG");
+}
