@@ -38,6 +38,7 @@ const RUN_ONCE = [
   'leader-palette.test.js',
   'leader-store-faults.test.js',
   'leader-stores.test.js',
+  'outage-counting.test.js',
   'packages-damaged.test.js',
   'packages-fresh-failures.test.js',
   'packages-hostile.test.js',
