@@ -188,8 +188,18 @@ impl Key<'_> {
     }
 
     fn verify_reads(&self, judge: &mut Judge<'_>) {
+        // An instance reads what it has set and not delivered yet; where the store then refuses that, it reads
+        // what was there before, and says so.
+        let refused: BTreeSet<(usize, u64)> = self
+            .of(Kind::Set)
+            .filter(|set| set.outcome != Outcome::Acknowledged)
+            .map(|set| (set.instance, set.value))
+            .collect();
         let mut last: BTreeMap<usize, &Operation> = BTreeMap::new();
-        let mut reads: Vec<&Operation> = self.acknowledged(Kind::Read).collect();
+        let reads = self.acknowledged(Kind::Read);
+        let mut reads: Vec<&Operation> = reads
+            .filter(|read| !refused.contains(&(read.instance, read.value)))
+            .collect();
         reads.sort_by_key(|read| read.began);
         for read in reads {
             if let Some(before) = last.insert(read.instance, read)

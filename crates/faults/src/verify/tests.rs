@@ -221,6 +221,14 @@ fn reads_that_are_wrong_are_found() {
 }
 
 #[test]
+fn an_own_set_that_the_store_refuses_is_read_until_then() {
+    let refused = || Story::default().set(1).operation(0, Kind::Set, 2, failed());
+    refused().read(0, 2).read(0, 1).stored("1").right();
+    let of_another = refused().read(1, 2).read(1, 1).stored("1");
+    of_another.wrong("and then 1");
+}
+
+#[test]
 fn what_the_store_lost_is_counted_and_named() {
     let story = Story::default()
         .increment(0, 1)
