@@ -28,6 +28,12 @@ pub enum Code {
     VersionMismatch,
     /// This instance's credential secret is not the cluster's.
     SecretMismatch,
+    /// A revision or a list of packages is not signed, and this instance asks for signatures.
+    SignatureMissing,
+    /// It is not what was signed, or signed with a key that this instance does not have.
+    SignatureInvalid,
+    /// It is signed, and older than what this instance has run.
+    RevisionReplayed,
     /// A stored value is damaged or is not what its key promises.
     ValueDamaged,
     /// A value is larger than the limit.
@@ -67,6 +73,9 @@ impl Code {
             Code::StoreReply => "NRC_STORE_REPLY",
             Code::VersionMismatch => "NRC_VERSION_MISMATCH",
             Code::SecretMismatch => "NRC_SECRET_MISMATCH",
+            Code::SignatureMissing => "NRC_SIGNATURE_MISSING",
+            Code::SignatureInvalid => "NRC_SIGNATURE_INVALID",
+            Code::RevisionReplayed => "NRC_REVISION_REPLAYED",
             Code::ValueDamaged => "NRC_VALUE_DAMAGED",
             Code::ValueTooLarge => "NRC_VALUE_TOO_LARGE",
             Code::InvalidExpression => "INVALID_EXPR",
@@ -79,6 +88,14 @@ impl Code {
             Code::Closed => "NRC_CLOSED",
             Code::Internal => "NRC_INTERNAL",
         }
+    }
+
+    /// Whether this is about something that nobody vouches for: it is refused, and may be replaced.
+    pub fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Code::SignatureMissing | Code::SignatureInvalid | Code::RevisionReplayed
+        )
     }
 
     /// Whether the same request may succeed later without anybody changing anything here.

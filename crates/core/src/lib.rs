@@ -12,6 +12,7 @@
 //! - [`flows`]: revisions, deploys and followers
 //! - [`documents`]: settings, sessions, library
 //! - [`members`]: who is there, and what each is doing
+//! - [`signing`]: signatures of what instances run
 //! - [`packages`]: palette packages of the admin on every worker
 //! - [`survey`]: what a store does not allow or may throw away, said once
 
@@ -30,6 +31,7 @@ pub mod keyspace;
 pub mod members;
 mod object;
 pub mod packages;
+pub mod signing;
 mod slots;
 pub mod survey;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConnectionConfig, ContextConfig};
+use super::{ConnectionConfig, ContextConfig, SigningKeys};
 
 /// What [`super::parse`] returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub debug_channel: String,
     /// Palette packages and modules of Function nodes.
     pub packages: PackagesConfig,
+    /// With what revisions of flows and packages are signed; none where they are not.
+    pub signing: Option<SigningKeys>,
     /// Whether large values are stored compressed.
     pub compression: Compression,
     /// Lifetime of editor sessions, in whole seconds.

@@ -18,6 +18,7 @@
 //! - `election`: [`ElectionSettings`], [`LockConfig`], which stand beside it too
 //! - `connection`: [`ConnectionConfig`], [`Topology`] and the addresses in it
 //! - `tls`: [`TlsConfig`], [`Verify`]
+//! - `signing`: [`SigningKeys`]
 //! - `secret`: [`Secret`], [`SecretBytes`], which no message ever shows
 //! - `error`: [`ConfigError`]
 //!
@@ -25,8 +26,8 @@
 //! - `options`: the table of all options; `nearest`: the right name of a misspelt one
 //! - `read`: [`parse`], [`parse_connection`], [`parse_context`], [`parse_election`] and [`parse_lock`],
 //!   on top of
-//!   - `instance`, `connection`: the two halves of a block; `packages`: part of the first, `tls`, `address`: of
-//!     the second; `prefix`: what both have to do with keys
+//!   - `instance`, `connection`: the two halves of a block; `packages`, `signing`: parts of the first, `tls`,
+//!     `address`: of the second; `prefix`: what both have to do with keys
 //!   - `context`: options of the context store, from a block and what is laid over it
 //!   - `election`: the same for leader nodes, and the lock that one of them names
 //!   - `layers`: options of one block laid over those of another
@@ -43,6 +44,7 @@ mod nearest;
 mod options;
 mod read;
 mod secret;
+mod signing;
 mod tls;
 
 pub use connection::{
@@ -61,4 +63,5 @@ pub use options::{
 };
 pub use read::{parse, parse_connection, parse_context, parse_election, parse_lock};
 pub use secret::{Secret, SecretBytes};
+pub use signing::{SHORTEST_SIGNING_KEY, SigningKeys};
 pub use tls::{TlsConfig, Verify};

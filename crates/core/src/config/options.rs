@@ -95,6 +95,11 @@ pub const OPTIONS: &[KnownOption] = &[
         "whether packages are installed without running their install scripts",
     ),
     instance(
+        "signingKey",
+        "string | list of two",
+        "signs revisions and packages; the second key of a list is accepted besides",
+    ),
+    instance(
         "enableCompression",
         "boolean",
         "whether stored values over 1 KB are compressed",

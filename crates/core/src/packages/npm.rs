@@ -130,10 +130,13 @@ impl Npm {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // Scripts of packages have no business with the store.
+        // Scripts of packages have no business with the store, nor with the key that signs.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("REDIS_") || text.starts_with("VALKEY_") {
+            if text.starts_with("REDIS_")
+                || text.starts_with("VALKEY_")
+                || text.starts_with("NODE_RED_CLUSTER_SIGNING_KEY")
+            {
                 process.env_remove(&name);
             }
         }

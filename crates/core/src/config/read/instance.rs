@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::context::read_context;
 use super::election::read_admin_may_lead;
+use super::environment::Lookup;
 use super::packages::read_packages;
 use super::prefix::{read_key_prefix, settle};
+use super::signing::read_signing_keys;
 use super::source::Source;
 use super::value::Given;
 use crate::config::options::MONITORING_OPTIONS;
@@ -29,6 +31,7 @@ const LONGEST_SESSION_TTL: i64 = i32::MAX as i64;
 pub(super) fn read_instance(
     source: &Source<'_>,
     mut connection: ConnectionConfig,
+    environment: Lookup<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Config, ConfigError> {
     let role = read_role(source)?;
@@ -55,6 +58,7 @@ pub(super) fn read_instance(
         package_channel,
         debug_channel,
         packages: read_packages(source)?,
+        signing: read_signing_keys(source, environment)?,
         compression: read_compression(source)?.unwrap_or(Compression::Off),
         session_ttl: session_ttl.map_or(DEFAULT_SESSION_TTL, |seconds| {
             Duration::from_secs(seconds.unsigned_abs())

@@ -9,6 +9,7 @@ mod instance;
 mod layers;
 mod packages;
 mod prefix;
+mod signing;
 mod source;
 mod tls;
 mod url;
@@ -34,7 +35,8 @@ pub use self::election::{parse_election, parse_lock};
 /// `settings` is the block as JSON, or `null` where there is none. What JSON cannot say comes as an
 /// object: `{"$type":"function"}`, `{"$type":"buffer","base64":"..."}`,
 /// `{"$type":"number","text":"NaN"}`, `{"$type":"other","name":"Map"}`. `environment` looks up a
-/// variable; it is asked only where the block says neither where the store is nor who logs in.
+/// variable; it is asked only where the block says neither where the store is nor who logs in, and
+/// for the signing keys where the block has none.
 ///
 /// # Errors
 ///
@@ -48,7 +50,7 @@ pub fn parse(settings: &str, environment: Lookup<'_>) -> Result<Parsed, ConfigEr
     // First of all, because without a block this is what the operator has to know.
     instance::read_role(&source)?;
     let connection = connection::read_connection(&source, environment, &mut warnings)?;
-    let config = instance::read_instance(&source, connection, &mut warnings)?;
+    let config = instance::read_instance(&source, connection, environment, &mut warnings)?;
     Ok(Parsed { config, warnings })
 }
 
