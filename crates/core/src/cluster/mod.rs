@@ -31,6 +31,7 @@ use crate::members::{self, Heartbeat, Identity};
 use crate::packages::npm::Npm;
 use crate::packages::{self as core_packages, Packages};
 use crate::survey::Survey;
+use crate::signing::Keyring;
 
 use shared::{Document, SharedDocument};
 pub use start::Start;
@@ -106,6 +107,8 @@ impl Cluster {
         let identity = Identity::of_this_process(config.role, &node_red, &node);
         let instance = format!("{}:{}", identity.host, identity.pid);
         let place = format!("{}:{}", identity.host, user_directory.display());
+        let signing = config.signing.as_ref();
+        let keyring = signing.map(|keys| Keyring::new(keys, &config.key_prefix));
         let secrets = Arc::new(SecretKeeper::new(
             connection.clone(),
             keyspace.clone(),
@@ -118,6 +121,7 @@ impl Cluster {
             Arc::clone(&secrets),
             config.role,
             instance.clone(),
+            keyring.clone(),
         );
         let documents = Documents::new(
             connection.clone(),

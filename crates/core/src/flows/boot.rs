@@ -42,7 +42,12 @@ impl Flows {
     pub async fn kept(&self) -> Option<Kept> {
         let last_good = self.inner.last_good.clone();
         match crate::blocking(move || last_good.read()).await {
-            Ok(Ok(kept)) => kept,
+            Ok(Ok(kept)) => {
+                if let Some(kept) = &kept {
+                    self.remember(kept);
+                }
+                kept
+            }
             Ok(Err(error)) | Err(error) => {
                 tracing::warn!("no last good revision on the disk: {error}");
                 None
@@ -68,7 +73,11 @@ impl Flows {
     /// # Errors
     /// The store's. Damaged or missing content is not one: the next best is taken, and the log says so.
     pub async fn boot(&self) -> Result<Boot> {
-        let Stored { head, content } = self.inner.store.load().await?;
+        let stored = self.inner.store.load().await?;
+        let Stored { head, content } = match self.believed(stored).await? {
+            Ok(stored) => stored,
+            Err(error) => return Ok(self.boot_refused(error).await),
+        };
         match (head, content) {
             (Some(head), Some(Ok(content))) => Ok(from_store(head, content)),
             (Some(head), damaged) => {
@@ -104,7 +113,7 @@ impl Flows {
         if let Some(archive) = archived {
             let content = crate::blocking(move || Content::from_archive(&archive)).await?;
             match content {
-                Ok(content) if content.hash() == head.revision.hash => {
+                Ok(content) if self.is_content_of(head, &content) => {
                     tracing::error!(
                         "revision {label} was damaged in the store and is taken from its history: {error}"
                     );
@@ -203,7 +212,7 @@ impl Flows {
         if before.error.is_some() {
             // A newer revision that is damaged is still what is wanted.
             self.set_status(|status| {
-                status.wanted = before.wanted;
+                status.wanted = before.wanted.or(status.wanted);
                 status.error = before.error;
             });
         }

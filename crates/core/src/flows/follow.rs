@@ -118,11 +118,22 @@ impl Flows {
         let turn = self.inner.turn.lock().await;
         let stored = self.inner.store.head().await?;
         if let Some(stored) = &stored {
+            if !self.admits(stored) {
+                return Ok(None);
+            }
             self.set_status(|status| status.wanted = Some(stored.revision.number));
         }
         let decision = lock(&self.inner.follower).decide(stored.as_ref(), Instant::now());
         match decision {
-            Decision::Rest | Decision::Hold => Ok(None),
+            Decision::Rest | Decision::Hold => {
+                drop(turn);
+                if let Some(stored) = &stored
+                    && lock(&self.inner.follower).state() == stored.state
+                {
+                    self.absorb(stored).await;
+                }
+                Ok(None)
+            }
             Decision::SetState(state) => Ok(Some(Job::State(state))),
             Decision::Restore => {
                 self.restore(stored).await?;
@@ -156,8 +167,14 @@ impl Flows {
                 "the flows vanished from the store while they were read",
             )
         })?;
+        if !self.admits(&head) {
+            return Err(Error::new(
+                Code::StoreNotReady,
+                "the newest revision became one that is refused while it was read",
+            ));
+        }
         lock(&self.inner.follower).retarget(&head);
-        let content = match stored.content {
+        let content = match self.vouched(&head, stored.content).await? {
             Some(Ok(content)) => content,
             Some(Err(error)) => self.recover(&head, &error).await?,
             None => {
@@ -170,7 +187,10 @@ impl Flows {
             Some(running) if !self.inner.needs_full.load(Ordering::Acquire) => {
                 self.inner
                     .store
-                    .deploy_type_between(running.number, &head.revision)
+                    .deploy_type_between(running.number, &head.revision, |entry| {
+                        let guard = self.inner.guard.as_ref();
+                        guard.is_none_or(|guard| guard.believes(entry))
+                    })
                     .await?
             }
             _ => DeployType::Full,
@@ -286,10 +306,14 @@ impl Flows {
         // First, so that no follower finds credentials without the secret that opens them.
         self.inner.secrets.restore().await?;
         let seen = stored.map(|stored| stored.revision.id);
+        let head = match &self.inner.guard {
+            Some(guard) => guard.resealed(&snapshot.head, &content),
+            None => snapshot.head.clone(),
+        };
         let restored = self
             .inner
             .store
-            .save(seen.as_deref(), &snapshot.head, &content, &snapshot.archive)
+            .save(seen.as_deref(), &head, &content, &snapshot.archive)
             .await;
         match restored {
             Ok(()) => {

@@ -158,6 +158,13 @@ impl Follower {
         }
     }
 
+    /// The store has an older revision than the one that was newest here, and this instance never follows one.
+    /// Returns whether it is still early: an admin that knows the newest may be about to put it back.
+    pub(super) fn holds_back(&mut self, now: Instant) -> bool {
+        let since = *self.behind_since.get_or_insert(now);
+        now.duration_since(since) < GRACE
+    }
+
     /// The store moved on between the decision and the load: this is what is applied.
     pub(super) fn retarget(&mut self, head: &Head) {
         if self.applying.is_some() {
@@ -219,6 +226,7 @@ mod tests {
                 instance: String::new(),
             },
             state: RunState::Start,
+            seal: None,
         }
     }
 

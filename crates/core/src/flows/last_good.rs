@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::content::Content;
 use super::revision::Head;
 use crate::error::{Code, Error, Result};
+use crate::signing::Marks;
 
 const FILE_NAME: &str = "last-good-revision";
 const FORMAT: u32 = 1;
@@ -34,6 +35,8 @@ pub struct Kept {
     pub content: Content,
     /// The credential secret that the cluster generated, where it did.
     pub secret: Option<String>,
+    /// The newest signed revisions that were believed here.
+    pub marks: Marks,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -45,6 +48,9 @@ struct Header {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     secret: Option<String>,
     archive_sha256: String,
+    /// Only where signatures are asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    newest_signed: Option<Marks>,
 }
 
 impl LastGood {
@@ -88,6 +94,7 @@ impl LastGood {
             head: header.head,
             content: Content::from_archive(archive)?,
             secret: header.secret,
+            marks: header.newest_signed.unwrap_or_default(),
         }))
     }
 
@@ -95,13 +102,20 @@ impl LastGood {
     ///
     /// # Errors
     /// `LocalFile`: full, read-only or forbidden.
-    pub fn write(&self, head: &Head, archive: &[u8], secret: Option<&str>) -> Result<()> {
+    pub fn write(
+        &self,
+        head: &Head,
+        archive: &[u8],
+        secret: Option<&str>,
+        marks: Option<Marks>,
+    ) -> Result<()> {
         let header = Header {
             format: FORMAT,
             key_prefix: self.prefix.clone(),
             head: head.clone(),
             secret: secret.map(str::to_owned),
             archive_sha256: sha256(archive),
+            newest_signed: marks,
         };
         self.replace(&header, archive)
             .map_err(|error| self.failed("written", &error))
@@ -168,6 +182,7 @@ mod tests {
                 instance: "host-1".into(),
             },
             state: RunState::Start,
+            seal: None,
         }
     }
 
@@ -183,7 +198,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let kept = LastGood::new(directory.path(), "a:");
         assert!(kept.read().unwrap().is_none());
-        kept.write(&head(), &content().archive(), Some("s"))
+        kept.write(&head(), &content().archive(), Some("s"), None)
             .unwrap();
         let read = kept.read().unwrap().unwrap();
         assert_eq!((read.head, read.content), (head(), content()));
@@ -200,7 +215,8 @@ mod tests {
     fn a_cut_file_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let kept = LastGood::new(directory.path(), "a:");
-        kept.write(&head(), &content().archive(), None).unwrap();
+        kept.write(&head(), &content().archive(), None, None)
+            .unwrap();
         let path = directory.path().join(FILE_NAME);
         let bytes = fs::read(&path).unwrap();
         for length in [0, 5, bytes.len() - 1] {
@@ -215,7 +231,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let kept = LastGood::new(directory.path(), "a:");
-        kept.write(&head(), &content().archive(), None).unwrap();
+        kept.write(&head(), &content().archive(), None, None)
+            .unwrap();
         let mode = fs::metadata(directory.path().join(FILE_NAME))
             .unwrap()
             .permissions()

@@ -12,15 +12,18 @@
 //! - [`service`]: all of it together, for one instance
 //! - [`boot`]: what an instance starts with
 //! - [`publish`]: an admin saves
+//! - `seal`: what is signed of a revision; `guard`: what an instance with a signing key believes
 //! - [`follow`]: an instance is told what to do next
 
 mod boot;
 pub mod content;
 mod follow;
 mod follower;
+mod guard;
 pub mod last_good;
 mod publish;
 pub mod revision;
+mod seal;
 pub mod service;
 pub mod store;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use super::content::{self, Content};
+use super::guard::Guard;
 use super::revision::{DeployType, Head, Revision, RunState};
 use super::service::{Flows, lock};
 use crate::config::{Role, Secret};
@@ -13,6 +14,9 @@ use crate::error::{Code, Error, Result};
 
 /// Between two attempts of a save that waits for the store.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a start or stop is signed anew because another admin was faster.
+const ATTEMPTS: usize = 10;
 
 /// The credentials of a deploy.
 #[derive(Debug, Clone)]
@@ -50,6 +54,7 @@ struct Draft {
     content: Content,
     hash: String,
     credentials_hash: String,
+    credentials_sha256: String,
     archive: Vec<u8>,
     deploy_type: DeployType,
     user: Option<String>,
@@ -164,6 +169,7 @@ impl Flows {
                 id: uuid::Uuid::new_v4().to_string(),
                 hash: content.hash(),
                 credentials_hash: secret.digest(&plain),
+                credentials_sha256: content::hash(&content.credentials),
                 archive: content.archive(),
                 content,
                 deploy_type: deploy.deploy_type,
@@ -182,7 +188,15 @@ impl Flows {
         if let Some(revision) = running.as_ref().filter(|running| running.id == draft.id) {
             // An attempt whose reply was lost was saved all the same, and came back as news.
             let revision = revision.clone();
-            return Ok(Head { revision, state });
+            let snapshot = lock(&self.inner.snapshot).clone();
+            let seal = snapshot
+                .filter(|snapshot| snapshot.head.revision.id == revision.id)
+                .and_then(|snapshot| snapshot.head.seal.clone());
+            return Ok(Head {
+                revision,
+                state,
+                seal,
+            });
         }
         if self.inner.followed.load(Ordering::Acquire) != followed {
             return Err(Error::new(
@@ -197,15 +211,22 @@ impl Flows {
             Err(error) if error.code() == Code::VersionMismatch => error,
             outcome => return outcome.map(|()| head),
         };
-        let stored = self.inner.store.head().await?.map(|head| head.revision);
-        if !self.may_replace(stored.as_ref(), running.as_ref()) {
+        let stored = self.inner.store.head().await?;
+        let guard = self.inner.guard.as_ref();
+        let forged = stored
+            .as_ref()
+            .is_some_and(|head| guard.is_some_and(|guard| guard.judge(head).is_err()));
+        let stored = stored.map(|head| head.revision);
+        if !forged && !self.may_replace(stored.as_ref(), running.as_ref()) {
             return Err(mismatch);
         }
         tracing::warn!(
             "the store lost the newest revision, or what was saved in it; the deploy is saved on top of what is left"
         );
         self.inner.secrets.restore().await?;
-        let newest = stored.as_ref().map_or(0, |stored| stored.number);
+        // What nobody signed may bear any number.
+        let trusted = stored.as_ref().filter(|_| !forged);
+        let newest = trusted.map_or(0, |stored| stored.number);
         let seen = stored.map(|stored| stored.id);
         let head = self.head_of(draft, number.max(newest + 1), state);
         self.save_on(seen.as_deref(), &head, draft).await?;
@@ -230,18 +251,23 @@ impl Flows {
     }
 
     fn head_of(&self, draft: &Draft, number: u64, state: RunState) -> Head {
-        Head {
-            revision: Revision {
-                number,
-                id: draft.id.clone(),
-                hash: draft.hash.clone(),
-                credentials_hash: draft.credentials_hash.clone(),
-                deploy_type: draft.deploy_type,
-                user: draft.user.clone(),
-                time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
-                instance: self.inner.instance.clone(),
+        let revision = Revision {
+            number,
+            id: draft.id.clone(),
+            hash: draft.hash.clone(),
+            credentials_hash: draft.credentials_hash.clone(),
+            deploy_type: draft.deploy_type,
+            user: draft.user.clone(),
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            instance: self.inner.instance.clone(),
+        };
+        match &self.inner.guard {
+            Some(guard) => guard.seal(revision, draft.credentials_sha256.clone(), state, 0),
+            None => Head {
+                revision,
+                state,
+                seal: None,
             },
-            state,
         }
     }
 
@@ -265,10 +291,39 @@ impl Flows {
         let Some(head) = self.inner.store.head().await? else {
             return Ok(());
         };
-        self.inner.store.set_state(&head, state).await?;
+        match &self.inner.guard {
+            Some(guard) => self.sign_state(guard, head, state).await?,
+            None => self.inner.store.set_state(&head, state).await?,
+        }
         lock(&self.inner.follower).set_state(state);
         self.set_status(|status| status.state = state);
         Ok(())
+    }
+
+    /// Starts or stops the flows of a revision that somebody with a key saved.
+    async fn sign_state(&self, guard: &Guard, mut seen: Head, state: RunState) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            guard.judge_revision(&seen).map_err(|error| {
+                error.while_doing("the flows are not started or stopped, deploy them first")
+            })?;
+            let credentials = seen.seal.as_ref();
+            let credentials =
+                credentials.map_or_else(String::new, |seal| seal.credentials_sha256.clone());
+            let number = guard.next_state_number(&seen);
+            let head = guard.seal(seen.revision.clone(), credentials, state, number);
+            if self.inner.store.set_signed_state(&seen, &head).await? {
+                return Ok(());
+            }
+            // Another admin was faster.
+            match self.inner.store.head().await? {
+                Some(head) => seen = head,
+                None => return Ok(()),
+            }
+        }
+        Err(Error::new(
+            Code::VersionMismatch,
+            "other admins start, stop or deploy at the same moment; try again",
+        ))
     }
 
     /// Whether what an active project loaded (without saving it) is something new.

@@ -124,6 +124,50 @@ pub struct Head {
     pub revision: Revision,
     /// Whether the flows run.
     pub state: RunState,
+    /// What vouches for it, where whoever saved it has a signing key.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seal: Option<Seal>,
+}
+
+/// The signatures of a head. The revision and its run state have one each, because the state changes alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seal {
+    /// SHA-256 of the credentials' text as it is stored, hexadecimal.
+    pub credentials_sha256: String,
+    /// Of the revision.
+    pub signature: String,
+    /// Counts changes of the run state since the deploy.
+    pub state_number: u64,
+    /// Of the run state.
+    pub state_signature: String,
+}
+
+/// A revision in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// Its metadata.
+    #[serde(flatten)]
+    pub revision: Revision,
+    /// As in [`Seal`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub credentials_sha256: Option<String>,
+    /// As in [`Seal`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signature: Option<String>,
+}
+
+impl Entry {
+    /// What stands in the history for this head.
+    pub fn of(head: &Head) -> Self {
+        let seal = head.seal.as_ref();
+        Self {
+            revision: head.revision.clone(),
+            credentials_sha256: seal.map(|seal| seal.credentials_sha256.clone()),
+            signature: seal.map(|seal| seal.signature.clone()),
+        }
+    }
 }
 
 #[cfg(test)]

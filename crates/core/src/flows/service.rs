@@ -7,12 +7,14 @@ use tokio::sync::{Notify, watch};
 
 use super::content::Content;
 use super::follower::Follower;
+use super::guard::Guard;
 use super::last_good::LastGood;
 use super::revision::{Head, RunState};
 use super::store::RevisionStore;
 use crate::config::Role;
 use crate::credentials::{ClusterSecret, SecretKeeper};
 use crate::error::Error;
+use crate::signing::Keyring;
 
 /// What operators see of an instance's flows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +42,8 @@ pub(super) struct Inner {
     pub(super) store: RevisionStore,
     pub(super) last_good: LastGood,
     pub(super) role: Role,
+    /// Judges what the store says, where there is a signing key.
+    pub(super) guard: Option<Guard>,
     /// Who saves: the instance's id in the cluster.
     pub(super) instance: String,
     pub(super) follower: Mutex<Follower>,
@@ -76,6 +80,17 @@ pub(super) struct Snapshot {
     pub(super) archive: Vec<u8>,
 }
 
+impl Snapshot {
+    /// The same content under another head.
+    pub(super) fn with_head(&self, head: Head) -> Self {
+        Self {
+            head,
+            credentials: self.credentials.clone(),
+            archive: self.archive.clone(),
+        }
+    }
+}
+
 impl Flows {
     /// The flows of an instance that runs nothing yet.
     pub fn new(
@@ -84,12 +99,14 @@ impl Flows {
         secrets: Arc<SecretKeeper>,
         role: Role,
         instance: String,
+        signing: Option<Keyring>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 store,
                 last_good,
                 role,
+                guard: signing.map(Guard::new),
                 instance,
                 follower: Mutex::new(Follower::new(role)),
                 snapshot: Mutex::default(),
@@ -168,16 +185,21 @@ impl Flows {
     }
 
     /// Writes the newest snapshot to the disk; a failure is the operator's to know, not the flows'.
-    async fn keep(&self) {
+    pub(super) async fn keep(&self) {
         let _disk = self.inner.disk.lock().await;
         let Some(snapshot) = lock(&self.inner.snapshot).clone() else {
             return;
         };
+        let marks = self
+            .inner
+            .guard
+            .as_ref()
+            .map(|guard| guard.note(&snapshot.head));
         let last_good = self.inner.last_good.clone();
         let secret = self.inner.secrets.known();
         let written = crate::blocking(move || {
             let secret = secret.as_deref().and_then(ClusterSecret::generated);
-            last_good.write(&snapshot.head, &snapshot.archive, secret)
+            last_good.write(&snapshot.head, &snapshot.archive, secret, marks)
         })
         .await;
         if let Err(error) | Ok(Err(error)) = written {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::content::{CONTENT_LIMIT, Content};
-use super::revision::{DeployType, Head, Revision, RunState};
+use super::revision::{DeployType, Entry, Head, Revision, RunState, Seal};
 use crate::codec;
 use crate::config::Compression;
 use crate::connection::{Connection, Lane, Repeat, Request};
@@ -18,6 +18,8 @@ pub const HISTORY: u64 = 50;
 const SAVE: &str = include_str!("../scripts/flows_save.lua");
 const REPAIR: &str = include_str!("../scripts/flows_repair.lua");
 const STATE: &str = include_str!("../scripts/flows_state.lua");
+const STATE_SIGNED: &str = include_str!("../scripts/flows_state_signed.lua");
+const SIGN: &str = include_str!("../scripts/flows_sign.lua");
 
 /// The revisions of one cluster.
 #[derive(Debug, Clone)]
@@ -125,11 +127,16 @@ impl RevisionStore {
     }
 
     /// What a follower at revision `from` must do to be at `to`: the deploys between, combined. A
-    /// gap in the history restarts everything.
+    /// gap in the history restarts everything, and so does an entry that is not `believed`.
     ///
     /// # Errors
     /// The store's.
-    pub async fn deploy_type_between(&self, from: u64, to: &Revision) -> Result<DeployType> {
+    pub async fn deploy_type_between(
+        &self,
+        from: u64,
+        to: &Revision,
+        believed: impl Fn(&Entry) -> bool,
+    ) -> Result<DeployType> {
         if to.number == from + 1 {
             return Ok(to.deploy_type);
         }
@@ -145,10 +152,11 @@ impl RevisionStore {
             .connection
             .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
             .await?;
-        let types = entries.into_iter().map(|entry| {
+        let types = (from + 1..).zip(entries).map(|(number, entry)| {
             entry
-                .and_then(|json| serde_json::from_str::<Revision>(&json).ok())
-                .map_or(DeployType::Full, |revision| revision.deploy_type)
+                .and_then(|json| serde_json::from_str::<Entry>(&json).ok())
+                .filter(|entry| entry.revision.number == number && believed(entry))
+                .map_or(DeployType::Full, |entry| entry.revision.deploy_type)
         });
         Ok(types.fold(to.deploy_type, DeployType::combined))
     }
@@ -165,7 +173,7 @@ impl RevisionStore {
         archive: &[u8],
     ) -> Result<()> {
         let revision = &head.revision;
-        let metadata = to_json(revision)?;
+        let metadata = to_json(&Entry::of(head))?;
         let announcement = announcement(head)?;
         let (flows, credentials) = self.encode(content).await?;
         let mut arguments = vec![
@@ -253,6 +261,7 @@ impl RevisionStore {
         let head = Head {
             revision: head.revision.clone(),
             state,
+            seal: None,
         };
         let request = Request::Script {
             script: STATE,
@@ -268,6 +277,59 @@ impl RevisionStore {
             .run(Lane::Commands, &request, Repeat::Safe)
             .await?;
         Ok(())
+    }
+
+    /// Starts or stops the flows of a revision, signed, if the head is still the one that was `seen`. Returns
+    /// whether it was.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn set_signed_state(&self, seen: &Head, head: &Head) -> Result<bool> {
+        let seal = head.seal.as_ref();
+        let before = seen.seal.as_ref().map(|seal| seal.state_signature.clone());
+        let request = Request::Script {
+            script: STATE_SIGNED,
+            keys: vec![self.keyspace.revision()],
+            arguments: vec![
+                head.revision.id.as_bytes().to_vec(),
+                before.unwrap_or_default().into_bytes(),
+                head.state.as_str().as_bytes().to_vec(),
+                seal.map_or(0, |seal| seal.state_number)
+                    .to_string()
+                    .into_bytes(),
+                seal.map_or_else(Vec::new, |seal| seal.state_signature.as_bytes().to_vec()),
+                self.keyspace.update_channel().as_bytes().to_vec(),
+                announcement(head)?.into_bytes(),
+            ],
+        };
+        self.connection
+            .run(Lane::Commands, &request, Repeat::Safe)
+            .await
+    }
+
+    /// Puts a seal on the newest revision, which has none or that of another key, if it is still this one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sign(&self, head: &Head) -> Result<bool> {
+        let mut arguments = vec![
+            head.revision.id.as_bytes().to_vec(),
+            head.state.as_str().as_bytes().to_vec(),
+            head.revision.number.to_string().into_bytes(),
+            to_json(&Entry::of(head))?.into_bytes(),
+        ];
+        for (field, value) in fields_of(head) {
+            arguments.push(field.as_bytes().to_vec());
+            arguments.push(value.into_bytes());
+        }
+        let request = Request::Script {
+            script: SIGN,
+            keys: vec![self.keyspace.revision(), self.keyspace.history()],
+            arguments,
+        };
+        self.connection
+            .run(Lane::Commands, &request, Repeat::Safe)
+            .await
     }
 }
 
@@ -304,7 +366,7 @@ fn text(stored: Vec<u8>) -> Result<String> {
 
 fn fields_of(head: &Head) -> Vec<(&'static str, String)> {
     let revision = &head.revision;
-    vec![
+    let mut fields = vec![
         ("number", revision.number.to_string()),
         ("id", revision.id.clone()),
         ("hash", revision.hash.clone()),
@@ -314,7 +376,16 @@ fn fields_of(head: &Head) -> Vec<(&'static str, String)> {
         ("time", revision.time.clone()),
         ("instance", revision.instance.clone()),
         ("state", head.state.as_str().to_owned()),
-    ]
+    ];
+    if let Some(seal) = &head.seal {
+        fields.extend([
+            ("credentialsSha256", seal.credentials_sha256.clone()),
+            ("signature", seal.signature.clone()),
+            ("stateNumber", seal.state_number.to_string()),
+            ("stateSignature", seal.state_signature.clone()),
+        ]);
+    }
+    fields
 }
 
 fn head_from(mut fields: HashMap<String, String>, key: &str) -> Result<Option<Head>> {
@@ -334,6 +405,13 @@ fn head_from(mut fields: HashMap<String, String>, key: &str) -> Result<Option<He
         ));
     };
     let user = take("user");
+    let signature = take("signature");
+    let seal = (!signature.is_empty()).then(|| Seal {
+        credentials_sha256: take("credentialsSha256"),
+        signature,
+        state_number: take("stateNumber").parse().unwrap_or_default(),
+        state_signature: take("stateSignature"),
+    });
     Ok(Some(Head {
         revision: Revision {
             number,
@@ -346,6 +424,7 @@ fn head_from(mut fields: HashMap<String, String>, key: &str) -> Result<Option<He
             instance: take("instance"),
         },
         state: RunState::from_name(&take("state")).unwrap_or_default(),
+        seal,
     }))
 }
 

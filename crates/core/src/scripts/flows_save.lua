@@ -24,6 +24,8 @@ if type(announced) == 'table' and announced.err then
   return announced
 end
 redis.call('HSET', KEYS[4], ARGV[3], ARGV[4])
+-- A signature of the revision before vouches for nothing of this one, which may have none.
+redis.call('HDEL', KEYS[3], 'credentialsSha256', 'signature', 'stateNumber', 'stateSignature')
 redis.call('HSET', KEYS[3], unpack(ARGV, 11))
 redis.call('SET', KEYS[2], ARGV[6])
 redis.call('SET', KEYS[1], ARGV[5])

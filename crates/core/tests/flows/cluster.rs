@@ -11,6 +11,7 @@ use node_red_cluster_core::flows::revision::{DeployType, Revision};
 use node_red_cluster_core::flows::store::RevisionStore;
 use node_red_cluster_core::flows::{Apply, Boot, Credentials, Deploy, Done, Flows, Job, Patience};
 use node_red_cluster_core::keyspace::Keyspace;
+use node_red_cluster_core::signing::Keyring;
 use node_red_cluster_testkit::Server;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -89,6 +90,10 @@ impl Instance {
             Arc::clone(&keeper),
             role,
             format!("{}-1", role.as_str()),
+            config
+                .signing
+                .as_ref()
+                .map(|keys| Keyring::new(keys, keyspace.prefix())),
         );
         Self {
             flows,

@@ -10,4 +10,5 @@ mod follow;
 mod loss;
 mod publish;
 mod refusals;
+mod signing;
 mod start;
