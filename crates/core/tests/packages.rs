@@ -4,13 +4,14 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use node_red_cluster_core::config::Compression;
+use node_red_cluster_core::config::{Compression, Secret, SigningKeys};
 use node_red_cluster_core::error::Code;
 use node_red_cluster_core::packages::list::PackageList;
 use node_red_cluster_core::packages::lock::Lock;
 use node_red_cluster_core::packages::permit::RestartPermit;
 use node_red_cluster_core::packages::store::{Head, Newest, PackageStore, Published, Saved};
 use node_red_cluster_core::packages::tarball::Digest;
+use node_red_cluster_core::signing::Keyring;
 use serde_json::json;
 use support::access::WORKER;
 use support::{Store, until};
@@ -240,4 +241,165 @@ async fn a_worker_that_does_not_come_back_holds_up_the_others_for_a_limited_time
         }
     })
     .await;
+}
+
+const ONE: &str = "one-0123456789abcdef0123456789abcdef";
+const TWO: &str = "two-0123456789abcdef0123456789abcdef";
+
+fn signed(store: &Store, signs: &str, accepted: Option<&str>) -> PackageStore {
+    let keys = SigningKeys {
+        signs: Secret::new(signs),
+        accepted: accepted.map(Secret::new),
+    };
+    packages(store).signed(Some(Keyring::new(&keys, "nodered:")))
+}
+
+/// A revision whose hash is that of its content.
+fn hashed(number: u64, version: &str) -> Published {
+    let mut published = revision(number, version);
+    published.head.hash = published.list.hash(&published.lock).expect("a hash");
+    published
+}
+
+/// Why the newest revision is refused.
+async fn refusal(packages: &PackageStore) -> Option<Code> {
+    match packages.newest().await.expect("an answer") {
+        Newest::Refused { error, .. } => Some(error.code()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_nothing_of_signatures_is_written_or_asked_for() {
+    let store = Store::start().await;
+    let keyless = packages(&store);
+    let keyed = signed(&store, ONE, None);
+    save(&keyed, None, &hashed(1, "1.0.0")).await;
+    let first = keyless.newest().await.expect("an answer");
+    assert!(matches!(first, Newest::Revision(_)), "{first:?}");
+    save(
+        &keyless,
+        Some(&hashed(1, "1.0.0").head.id),
+        &revision(2, "2.0.0"),
+    )
+    .await;
+    let fields = store.command(&["HKEYS", "nodered:packages-revision"]).await;
+    let mut fields: Vec<_> = fields
+        .elements()
+        .iter()
+        .filter_map(|field| field.text())
+        .collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["hash", "id", "instance", "number", "sync", "time"]);
+    assert_eq!(refusal(&keyed).await, Some(Code::SignatureMissing));
+    let error = keyed.load().await.expect_err("refused");
+    assert_eq!(error.code(), Code::SignatureMissing);
+}
+
+#[tokio::test]
+async fn what_a_thief_changes_about_signed_packages_is_refused() {
+    let store = Store::start().await;
+    let packages = signed(&store, ONE, None);
+    let published = hashed(1, "1.0.0");
+    save(&packages, None, &published).await;
+    assert_eq!(
+        packages.load().await.expect("whole"),
+        Some(published.clone())
+    );
+    let head = "nodered:packages-revision";
+    for (field, value) in [
+        ("number", "2"),
+        ("id", "another"),
+        ("hash", "another"),
+        ("time", "2036-01-01T00:00:00Z"),
+        ("instance", "another"),
+        ("sync", "off"),
+        ("syncTime", "2036-01-01T00:00:00Z"),
+        ("syncSignature", "v1:0:0"),
+        ("signature", "v1:0:0"),
+    ] {
+        let before = store.command(&["HGET", head, field]).await;
+        let before = before.text().expect("a field").to_owned();
+        store.command(&["HSET", head, field, value]).await;
+        assert_eq!(
+            refusal(&packages).await,
+            Some(Code::SignatureInvalid),
+            "{field}"
+        );
+        store.command(&["HSET", head, field, &before]).await;
+        assert_eq!(refusal(&packages).await, None, "{field}");
+    }
+    let content = "nodered:packages-content";
+    for (field, value) in [
+        (
+            "list",
+            r#"{"packages":{"a":{"version":"1.0.0"}},"disabled":["a/b"]}"#,
+        ),
+        (
+            "list",
+            r#"{"packages":{"a":{"version":"1.0.0"}},"overrides":{"b":"1.0.0"}}"#,
+        ),
+        ("list", r#"{"packages":{}}"#),
+        (
+            "lock",
+            r#"{"packages":{"node_modules/a":{"version":"1.0.0"},"node_modules/b":{"version":"1.0.0"}}}"#,
+        ),
+    ] {
+        let before = store.command(&["HGET", content, field]).await;
+        store.command(&["HSET", content, field, value]).await;
+        let error = packages.load().await.expect_err(value);
+        assert_eq!(error.code(), Code::SignatureInvalid, "{value}");
+        let before = before.bytes().expect("a field").to_vec();
+        store
+            .command(&[
+                b"HSET".as_slice(),
+                content.as_bytes(),
+                field.as_bytes(),
+                &before,
+            ])
+            .await;
+    }
+    assert_eq!(packages.load().await.expect("whole"), Some(published));
+}
+
+#[tokio::test]
+async fn packages_are_switched_off_and_on_by_signature_only() {
+    let store = Store::start().await;
+    let packages = signed(&store, ONE, None);
+    save(&packages, None, &hashed(1, "1.0.0")).await;
+    assert!(packages.switch(false).await.expect("switched"));
+    assert!(!packages.switch(false).await.expect("so already"));
+    assert_eq!(packages.newest().await.expect("off"), Newest::SwitchedOff);
+    let head = "nodered:packages-revision";
+    let off = ["syncTime", "syncSignature"].map(|field| (field, ["HGET", head, field]));
+    let mut stolen = Vec::new();
+    for (field, words) in off {
+        let value = store.command(&words).await;
+        stolen.push((field, value.text().expect("a field").to_owned()));
+    }
+    assert!(packages.switch(true).await.expect("switched"));
+    assert_eq!(refusal(&packages).await, None);
+    store.command(&["HSET", head, "sync", "off"]).await;
+    for (field, value) in &stolen {
+        store.command(&["HSET", head, field, value]).await;
+    }
+    assert_eq!(refusal(&packages).await, Some(Code::RevisionReplayed));
+}
+
+#[tokio::test]
+async fn the_next_revision_takes_the_place_of_one_that_is_refused() {
+    let store = Store::start().await;
+    let strangers = signed(&store, TWO, None);
+    save(&strangers, None, &hashed(7, "7.0.0")).await;
+    let packages = signed(&store, ONE, None);
+    let Newest::Refused { id, error } = packages.newest().await.expect("an answer") else {
+        panic!("it is signed with another key");
+    };
+    assert_eq!(error.code(), Code::SignatureInvalid);
+    assert_eq!(
+        save(&packages, Some(&id), &hashed(2, "2.0.0")).await,
+        Saved::Saved
+    );
+    assert_eq!(refusal(&packages).await, None);
+    assert_eq!(refusal(&signed(&store, TWO, Some(ONE))).await, None);
 }

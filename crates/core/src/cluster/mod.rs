@@ -151,6 +151,7 @@ impl Cluster {
             &connection,
             &keyspace,
             heartbeat.id(),
+            keyring,
         );
         let shared =
             |document| SharedDocument::new(document, documents.clone(), connection.clone());

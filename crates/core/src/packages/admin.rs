@@ -158,7 +158,10 @@ impl Packages {
     fn was_lost(&self, newest: &Newest) -> bool {
         match newest {
             Newest::Revision(head) => head.id != self.record().id,
-            Newest::Nothing | Newest::SwitchedOff | Newest::Unreadable(_) => true,
+            Newest::Nothing
+            | Newest::SwitchedOff
+            | Newest::Unreadable(_)
+            | Newest::Refused { .. } => true,
         }
     }
 
@@ -181,9 +184,15 @@ impl Packages {
         {
             return Err(self.inner.store.unreadable());
         }
+        if let Newest::Refused { error, .. } = &newest {
+            self.may_replace_refused(&record.id, error)?;
+        }
         let Newest::Revision(head) = &newest else {
             return Ok(newest);
         };
+        if head.id == record.id {
+            self.inner.store.sign_again(head).await?;
+        }
         if head.id == record.id || head.number < record.number {
             return Ok(newest);
         }
@@ -316,6 +325,10 @@ impl Packages {
                 return Ok(());
             }
             Newest::Nothing => (None, 0),
+            Newest::Refused { id, error } => {
+                tracing::error!("{error}; it is replaced by what this admin has");
+                (Some(id.clone()), 0)
+            }
             Newest::Unreadable(id) => {
                 tracing::error!(
                     "{}; it is replaced by what this admin has",

@@ -65,6 +65,18 @@ impl Follower {
         }
     }
 
+    /// Whether the revision with this id is here.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        self.has.as_ref().is_some_and(|has| has.id == id)
+    }
+
+    /// The store has an older revision than the newest that was here, and this worker never follows one. Returns
+    /// whether it is still early.
+    pub(super) fn holds_back(&mut self, now: Instant) -> bool {
+        let since = *self.behind_since.get_or_insert(now);
+        now.duration_since(since) < GRACE
+    }
+
     /// Whether this revision is the one that is here.
     pub(super) fn is_at(&self, newest: &Newest) -> bool {
         matches!((newest, &self.has), (Newest::Revision(newest), Some(has)) if has.id == newest.id)

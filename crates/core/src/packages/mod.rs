@@ -18,6 +18,7 @@
 //! - `merge`: what an admin decides, pure
 //! - `needs`: which packages flows need
 //! - `follower`: the pure state machine of a worker
+//! - `signed`: what is believed where there is a signing key
 //! - `service`: all of it together, for one instance; `worker`, `build` and `restart`, `admin` and `admin_disk`
 //! - [`jobs`]: what Node-RED's own process has to do
 
@@ -38,6 +39,7 @@ pub mod permit;
 mod restart;
 mod restore;
 mod service;
+mod signed;
 pub mod snapshot;
 pub mod store;
 pub mod tarball;

@@ -20,6 +20,7 @@ use crate::config::{Compression, PackagesConfig, RestartPolicy, Role};
 use crate::connection::Connection;
 use crate::error::{Code, Error, Result};
 use crate::keyspace::Keyspace;
+use crate::signing::Keyring;
 
 /// How often the store is asked although no message came.
 const POLL: Duration = Duration::from_secs(10);
@@ -171,8 +172,10 @@ impl Packages {
         connection: &Connection,
         keyspace: &Keyspace,
         id: watch::Receiver<Option<String>>,
+        signing: Option<Keyring>,
     ) -> Self {
-        let store = PackageStore::new(connection.clone(), keyspace.clone(), options.compression);
+        let store = PackageStore::new(connection.clone(), keyspace.clone(), options.compression)
+            .signed(signing);
         Self {
             inner: Arc::new(Inner {
                 store,

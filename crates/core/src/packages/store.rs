@@ -1,6 +1,7 @@
 //! Packages in the store: revisions, tarballs, node types.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use crate::config::Compression;
 use crate::connection::{Connection, Lane, Repeat, Request};
 use crate::error::{Code, Error, Result};
 use crate::keyspace::Keyspace;
+use crate::signing::{Keyring, Marks};
 
 const SAVE: &str = include_str!("../scripts/packages_save.lua");
 const SWITCH: &str = include_str!("../scripts/packages_switch.lua");
@@ -43,6 +45,13 @@ pub enum Newest {
     Nothing,
     /// The admin has switched packages off: everybody keeps what he has.
     SwitchedOff,
+    /// Something under this id that is not signed as it should be, where signatures are asked for.
+    Refused {
+        /// Of the revision, as the store has it.
+        id: String,
+        /// What is wrong.
+        error: Error,
+    },
     /// Something that is no revision, under this id: an admin publishes over it.
     Unreadable(String),
     /// This one.
@@ -74,9 +83,12 @@ pub enum Saved {
 /// The packages of one cluster.
 #[derive(Debug, Clone)]
 pub struct PackageStore {
-    connection: Connection,
-    keyspace: Keyspace,
+    pub(super) connection: Connection,
+    pub(super) keyspace: Keyspace,
     compression: Compression,
+    pub(super) keyring: Option<Keyring>,
+    /// When packages were switched on or off, as far as that was believed.
+    pub(super) switched: Arc<Mutex<Marks>>,
 }
 
 impl PackageStore {
@@ -86,7 +98,15 @@ impl PackageStore {
             connection,
             keyspace,
             compression,
+            keyring: None,
+            switched: Arc::default(),
         }
+    }
+
+    /// The same, which signs and asks for signatures, where there is a key.
+    #[must_use]
+    pub fn signed(self, keyring: Option<Keyring>) -> Self {
+        Self { keyring, ..self }
     }
 
     /// Whether the store is known to be away at this moment.
@@ -106,7 +126,7 @@ impl PackageStore {
             .run(Lane::Commands, &Request::Command(command), Repeat::Safe)
             .await
             .map_err(|error| error.while_doing(&self.keyspace.packages_revision()))?;
-        Ok(read_head(fields))
+        Ok(self.judge(fields))
     }
 
     /// The error of whoever finds something that is no revision.
@@ -152,8 +172,10 @@ impl PackageStore {
             .connection
             .run(Lane::Bulk, &Request::Transaction(transaction), Repeat::Safe)
             .await?;
-        let Newest::Revision(head) = read_head(fields) else {
-            return Ok(None);
+        let head = match self.judge(fields) {
+            Newest::Revision(head) => head,
+            Newest::Refused { error, .. } => return Err(error),
+            _ => return Ok(None),
         };
         let (Some(list), Some(lock)) = (list, lock) else {
             return Err(self.damaged("the list or the lock file is gone"));
@@ -161,10 +183,19 @@ impl PackageStore {
         if id.as_ref() != Some(&head.id) {
             return Err(self.damaged("it belongs to another revision than the newest"));
         }
+        let signed = self.keyring.as_ref().map(|_| head.hash.clone());
         let published = crate::blocking(move || {
             let list = PackageList::from_store(&codec::decode_text(list, LIST_LIMIT)?)?;
             let lock = Lock::from_store(&codec::decode_text(lock, LOCK_LIMIT)?)?;
             list.check_lock(&lock)?;
+            if let Some(hash) = signed
+                && list.hash(&lock)? != hash
+            {
+                return Err(Error::new(
+                    Code::SignatureInvalid,
+                    "the list or the lock file is not what was signed",
+                ));
+            }
             Ok::<_, Error>((list, lock))
         })
         .await?;
@@ -222,7 +253,7 @@ impl PackageStore {
         }
         let compression = self.compression;
         let lock = crate::blocking(move || codec::encode(lock.as_bytes(), compression)).await?;
-        let fields = [
+        let mut fields = vec![
             ("number", head.number.to_string()),
             ("id", head.id.clone()),
             ("hash", head.hash.clone()),
@@ -230,6 +261,7 @@ impl PackageStore {
             ("instance", head.instance.clone()),
             ("sync", "on".to_owned()),
         ];
+        fields.extend(self.signatures(head));
         let mut arguments = vec![
             seen.unwrap_or_default().as_bytes().to_vec(),
             head.id.as_bytes().to_vec(),
@@ -284,14 +316,24 @@ impl PackageStore {
     /// # Errors
     /// The store's.
     pub async fn switch(&self, on: bool) -> Result<bool> {
+        let mut arguments = vec![
+            if on { b"on".to_vec() } else { b"off".to_vec() },
+            self.keyspace.package_channel().as_bytes().to_vec(),
+            Note::switched(on).to_text()?.into_bytes(),
+        ];
+        if self.keyring.is_some() {
+            let off = matches!(self.newest().await?, Newest::SwitchedOff);
+            if off != on {
+                return Ok(false);
+            }
+            for (field, value) in self.signatures_of_switch(on) {
+                arguments.extend([field.as_bytes().to_vec(), value.into_bytes()]);
+            }
+        }
         let request = Request::Script {
             script: SWITCH,
             keys: vec![self.keyspace.packages_revision()],
-            arguments: vec![
-                if on { b"on".to_vec() } else { b"off".to_vec() },
-                self.keyspace.package_channel().as_bytes().to_vec(),
-                Note::switched(on).to_text()?.into_bytes(),
-            ],
+            arguments,
         };
         self.connection
             .run(Lane::Commands, &request, Repeat::Safe)
@@ -403,27 +445,6 @@ impl PackageStore {
             format!("{}: {why}", self.keyspace.packages_content()),
         )
     }
-}
-
-fn read_head(mut fields: HashMap<String, String>) -> Newest {
-    let mut take = |name: &str| fields.remove(name).unwrap_or_default();
-    if take("sync") == "off" {
-        return Newest::SwitchedOff;
-    }
-    let (number, id) = (take("number"), take("id"));
-    if number.is_empty() && id.is_empty() {
-        return Newest::Nothing;
-    }
-    let Ok(number) = number.parse() else {
-        return Newest::Unreadable(id);
-    };
-    Newest::Revision(Head {
-        number,
-        id,
-        hash: take("hash"),
-        time: take("time"),
-        instance: take("instance"),
-    })
 }
 
 fn to_json(value: &impl Serialize) -> Result<String> {

@@ -255,7 +255,7 @@ impl Packages {
     }
 
     async fn newest(&self) -> Result<Newest> {
-        let newest = self.inner.store.newest().await?;
+        let newest = self.newer_only(self.inner.store.newest().await?)?;
         let before = lock(&self.inner.worker.newest).replace(newest.clone());
         match &newest {
             Newest::Revision(head) => self.set_status(|status| status.wanted = Some(head.number)),
@@ -265,7 +265,7 @@ impl Packages {
                 );
             }
             Newest::Unreadable(_) => return Err(self.inner.store.unreadable()),
-            Newest::SwitchedOff | Newest::Nothing => {}
+            Newest::SwitchedOff | Newest::Nothing | Newest::Refused { .. } => {}
         }
         Ok(newest)
     }
@@ -338,6 +338,7 @@ impl Packages {
             let tree = Arc::clone(&tree);
             crate::blocking(move || tree.leave_for_next(stage)).await??;
             lock(&self.inner.worker.follower).has(Some(published.head.clone()));
+            self.note_believed(&published.head);
             let reason = format!(
                 "packages revision {} changes what runs",
                 published.head.number
@@ -392,6 +393,7 @@ impl Packages {
         *lock(&self.inner.worker.restart) = None;
         let (tree, key_prefix) = (self.tree().await?, self.inner.options.key_prefix.clone());
         crate::blocking(move || tree.mark(&key_prefix)).await??;
+        self.note_believed(&published.head);
         self.link(&published.list).await?;
         self.set_status(|status| {
             status.state = State::Current;

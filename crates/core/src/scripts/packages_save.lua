@@ -33,6 +33,8 @@ if type(announced) == 'table' and announced.err then
   return announced
 end
 redis.call('HSET', KEYS[3], 'id', ARGV[2], 'list', ARGV[4], 'lock', ARGV[5], 'tarballs', table.concat(ARGV, ' ', first))
+-- Signatures of the revision before vouch for nothing of this one, which may have none.
+redis.call('HDEL', KEYS[2], 'signature', 'syncTime', 'syncSignature')
 redis.call('HSET', KEYS[2], unpack(ARGV, 9, first - 1))
 redis.call('SET', KEYS[1], ARGV[3])
 -- Who still installs the revision before may want its tarballs.

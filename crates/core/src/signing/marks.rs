@@ -1,6 +1,6 @@
 //! The newest that was ever believed here: nothing older is believed later, however well it is signed.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,17 @@ impl Marks {
     /// Whether a revision goes beyond all that were believed.
     pub fn are_exceeded_by(&self, number: u64, time: &str) -> bool {
         number > self.number || parsed(time) > self.time
+    }
+
+    /// Whether something that only has a time is older than the latest that was believed.
+    pub fn are_behind(&self, time: &str) -> bool {
+        parsed(time) < self.time
+    }
+
+    /// A time after all that were believed: now, unless the clock of another admin is ahead.
+    pub fn next_time(&self, now: SystemTime) -> SystemTime {
+        let next = self.time.map(|time| time + Duration::from_millis(1));
+        next.map_or(now, |next| next.max(now))
     }
 
     /// A revision is believed.
@@ -78,6 +89,15 @@ mod tests {
     fn a_time_that_is_none_counts_for_nothing() {
         assert!(!at(5, NOON).are_exceeded_by(4, "soon"));
         assert!(at(5, "soon").are_exceeded_by(6, "later"));
+    }
+
+    #[test]
+    fn an_admin_whose_clock_is_behind_is_believed() {
+        let marks = at(0, EVENING);
+        let noon = parsed(NOON).unwrap();
+        let next = humantime::format_rfc3339_millis(marks.next_time(noon)).to_string();
+        assert!(!marks.are_behind(&next) && marks.are_exceeded_by(0, &next));
+        assert_eq!(at(0, MORNING).next_time(noon), noon);
     }
 
     #[test]
