@@ -292,4 +292,22 @@ test('packages that nobody signed are not installed, and the admin puts its own 
     assert.deepEqual(await packages.packages(), { 'good-nodes': '1.0.0' });
     assert.doesNotMatch(worker.log(), /evil/);
   }
+
+  // An old list, with the signatures that it had: while no admin runs, nobody puts the newest back.
+  const { number } = await store.hash(packages.key('packages-revision'));
+  for (const key of ['packages-revision', 'packages-content']) await store.command('COPY', packages.key(key), packages.key(`stolen:${key}`));
+  await packages.install('evil-nodes');
+  await until(async () => (await packages.packagesOf(worker))?.running > Number(number), { message: 'the worker follows', timeout: INSTALLED });
+  const { running } = await packages.packagesOf(worker);
+  await packages.admin.stop();
+  for (const key of ['packages-revision', 'packages-content']) await store.command('COPY', packages.key(`stolen:${key}`), packages.key(key), 'REPLACE');
+  await store.command('PUBLISH', packages.key('packages:updated'), '{"packages":9}');
+  await worker.waitForLog(/NRC_REVISION_REPLAYED/, { timeout: INSTALLED });
+  assert.equal((await packages.packagesOf(worker)).running, running);
+  packages.admin.start();
+  await packages.admin.waitUntilReady();
+  await until(async () => {
+    const now = await packages.packagesOf(worker);
+    return now.state === 'current' && now.running > running;
+  }, { message: 'the admin has put its own there again', timeout: INSTALLED });
 });
