@@ -62,7 +62,7 @@ impl Guard {
         Head {
             revision,
             state,
-            seal: Some(seal),
+            seal: Some(Box::new(seal)),
         }
     }
 

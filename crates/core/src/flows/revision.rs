@@ -126,7 +126,7 @@ pub struct Head {
     pub state: RunState,
     /// What vouches for it, where whoever saved it has a signing key.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub seal: Option<Seal>,
+    pub seal: Option<Box<Seal>>,
 }
 
 /// The signatures of a head. The revision and its run state have one each, because the state changes alone.

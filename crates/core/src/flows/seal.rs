@@ -139,7 +139,7 @@ mod tests {
         Head {
             revision,
             state,
-            seal: Some(seal),
+            seal: Some(Box::new(seal)),
         }
     }
 

@@ -406,11 +406,13 @@ fn head_from(mut fields: HashMap<String, String>, key: &str) -> Result<Option<He
     };
     let user = take("user");
     let signature = take("signature");
-    let seal = (!signature.is_empty()).then(|| Seal {
-        credentials_sha256: take("credentialsSha256"),
-        signature,
-        state_number: take("stateNumber").parse().unwrap_or_default(),
-        state_signature: take("stateSignature"),
+    let seal = (!signature.is_empty()).then(|| {
+        Box::new(Seal {
+            credentials_sha256: take("credentialsSha256"),
+            signature,
+            state_number: take("stateNumber").parse().unwrap_or_default(),
+            state_signature: take("stateSignature"),
+        })
     });
     Ok(Some(Head {
         revision: Revision {

@@ -326,7 +326,11 @@ impl Packages {
             }
             Newest::Nothing => (None, 0),
             Newest::Refused { id, error } => {
-                tracing::error!("{error}; it is replaced by what this admin has");
+                if *id == record.id && error.code() == Code::SignatureMissing {
+                    tracing::info!("the packages of this admin are signed from now on");
+                } else {
+                    tracing::error!("{error}; it is replaced by what this admin has");
+                }
                 (Some(id.clone()), 0)
             }
             Newest::Unreadable(id) => {
