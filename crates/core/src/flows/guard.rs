@@ -317,7 +317,7 @@ impl Flows {
         if signed == head {
             return Ok(head);
         }
-        if self.inner.store.sign(&signed).await? {
+        if self.inner.store.sign(&head, &signed).await? {
             tracing::info!(
                 "revision {} is signed with the key {} from now on",
                 head.revision.label(),

@@ -307,14 +307,16 @@ impl RevisionStore {
             .await
     }
 
-    /// Puts a seal on the newest revision, which has none or that of another key, if it is still this one.
+    /// Puts a seal on the newest revision, which has none or that of another key, if it is still what was `seen`.
     ///
     /// # Errors
     /// The store's.
-    pub async fn sign(&self, head: &Head) -> Result<bool> {
+    pub async fn sign(&self, seen: &Head, head: &Head) -> Result<bool> {
+        let state = seen.seal.as_ref().map(|seal| seal.state_signature.clone());
         let mut arguments = vec![
             head.revision.id.as_bytes().to_vec(),
             head.state.as_str().as_bytes().to_vec(),
+            state.unwrap_or_default().into_bytes(),
             head.revision.number.to_string().into_bytes(),
             to_json(&Entry::of(head))?.into_bytes(),
         ];
