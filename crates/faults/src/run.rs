@@ -98,6 +98,9 @@ pub(crate) async fn run(plan: &Plan) -> Result<bool> {
         violations = play(&mut world, &subject, &mut sums, &round).await?;
         if !violations.is_empty() {
             report_violations(plan, &sums, &round, &violations);
+            for lock in LOCKS {
+                tell(&format!("{lock}: {}", world.store.describe(lock).await));
+            }
             // So that logs are kept; how it ends is no matter any more.
             let _ = subject.close().await;
             break;

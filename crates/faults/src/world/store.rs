@@ -99,6 +99,24 @@ impl Store {
         Ok(stored)
     }
 
+    /// What the store has of a lock, and what it is itself, for whoever looks into a violation.
+    pub(crate) async fn describe(&self, lock: &str) -> String {
+        let record = format!("{lock}:election");
+        let commands: [&[&str]; 5] = [
+            &["ROLE"],
+            &["GET", lock],
+            &["PTTL", lock],
+            &["HGETALL", &record],
+            &["TIME"],
+        ];
+        let mut texts = Vec::new();
+        for command in commands {
+            let answer = self.server.command(command).await;
+            texts.push(format!("{}: {answer:?}", command[0]));
+        }
+        texts.join("; ")
+    }
+
     /// Makes one fault and heals it. False where it cannot be made here.
     ///
     /// # Errors
