@@ -44,7 +44,14 @@ function plugin(config) {
       native = addon.openContext(
         JSON.stringify(described),
         (level, line) => log[/** @type {'error' | 'warn' | 'info' | 'debug'} */ (level)](`[cluster] ${line}`),
-        () => store?.drain(),
+        () => {
+          try {
+            store?.drain();
+          } catch (error) {
+            // Thrown on, it would end the process: nobody is above this. The native side has logged it.
+            log.debug(`[cluster] ${/** @type {Error} */ (error).stack}`);
+          }
+        },
         // Another copy of this package may have opened it.
         cluster instanceof addon.NativeCluster ? cluster : undefined,
       );

@@ -2,6 +2,8 @@
 
 /** Does what the cluster asks of this instance, one thing after the other, as long as it lives. */
 
+const { insist } = require('./insist.js');
+
 /**
  * @param {import('./types').NativeCluster} cluster
  * @param {import('./types').Runtime['log']} log
@@ -33,12 +35,13 @@ function createFollowing(cluster, log) {
      * @returns {Promise<void>} when the cluster is closed
      */
     async follow(perform) {
-      for (;;) {
+      await insist('what follows the deploys of this instance', log, async () => {
         const job = await cluster.nextJob();
-        if (job === null) return;
+        if (job === null) return false;
         current = carryOut(job, perform);
         await current;
-      }
+        return true;
+      });
     },
     /** @returns {Promise<void>} when what is being done at this moment is done */
     settled: () => current,

@@ -70,7 +70,15 @@ function open(RED) {
   });
 
   function drain() {
-    for (const id of native.drain()) {
+    /** @type {number[]} */
+    let changed = [];
+    try {
+      changed = native.drain();
+    } catch (error) {
+      // A fault that the native side has logged.
+      log.debug(`[cluster] ${/** @type {Error} */ (error).stack}`);
+    }
+    for (const id of changed) {
       try {
         listeners.get(id)?.();
       } catch (error) {

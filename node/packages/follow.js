@@ -2,6 +2,8 @@
 
 /** Does what packages need of Node-RED's own process, one thing after the other, as long as it lives. */
 
+const { insist } = require('../insist.js');
+
 /** How long a module may take to load, in milliseconds. */
 const LOAD_LIMIT = 60_000;
 
@@ -19,9 +21,9 @@ const LOAD_LIMIT = 60_000;
  * @returns {Promise<void>} when the cluster is closed
  */
 async function followPackages(runtime, cluster, restart) {
-  for (;;) {
+  await insist('what loads the packages of this instance', runtime.log, async () => {
     const text = await cluster.nextPackagesJob();
-    if (text === null) return;
+    if (text === null) return false;
     const job = /** @type {Load | Restart | Tell} */ (JSON.parse(text));
     /** @type {Outcome} */
     let outcome = {};
@@ -31,7 +33,8 @@ async function followPackages(runtime, cluster, restart) {
       runtime.log.error(`[cluster] packages: ${/** @type {Error} */ (error).stack}`);
     }
     cluster.packagesJobDone(JSON.stringify(outcome));
-  }
+    return true;
+  });
 }
 
 /**

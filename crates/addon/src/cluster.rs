@@ -8,6 +8,7 @@ use napi_derive::napi;
 use node_red_cluster_core::cluster::{Cluster, Options};
 use node_red_cluster_core::config::{self, Role, Secret};
 use node_red_cluster_core::error::{Code, Error};
+use node_red_cluster_core::fault;
 use node_red_cluster_core::flows::revision::{DeployType, RunState};
 use node_red_cluster_core::flows::{Deploy, Done, Job, Patience};
 use node_red_cluster_core::packages::npm::Npm;
@@ -115,8 +116,8 @@ impl ClusterHandle {
 
     /// The credentials of the flows that run, encrypted, JSON text.
     #[napi(catch_unwind)]
-    pub fn credentials(&self) -> String {
-        self.cluster.credentials()
+    pub fn credentials(&self, env: &Env) -> napi::Result<String> {
+        guarded(env, || Ok(self.cluster.credentials()))
     }
 
     /// Node-RED's start is over.
@@ -139,6 +140,15 @@ impl ClusterHandle {
         promise(
             env,
             async move {
+                let left = current
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                if let Some(left) = left {
+                    // It did not reach JavaScript, or its end was not understood.
+                    let error = Error::new(Code::Internal, "it was not carried out");
+                    cluster.done(left, Done::Failed(error)).await?;
+                }
                 let mut job = cluster.next_job().await;
                 let described = job.as_mut().map(describe);
                 *current.lock().unwrap_or_else(PoisonError::into_inner) = job;
@@ -161,11 +171,7 @@ impl ClusterHandle {
         outcome: String,
     ) -> napi::Result<PromiseRaw<'env, ()>> {
         let cluster = self.cluster.clone();
-        let job = self
-            .job
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let current = Arc::clone(&self.job);
         promise(
             env,
             async move {
@@ -176,6 +182,10 @@ impl ClusterHandle {
                         Done::Failed(Error::new(Code::InvalidRequest, error))
                     }
                 };
+                let job = current
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
                 match job {
                     Some(job) => cluster.done(job, done).await,
                     None => Ok(()),
@@ -187,8 +197,11 @@ impl ClusterHandle {
 
     /// A node type was registered.
     #[napi(catch_unwind)]
-    pub fn forgive(&self) {
-        self.cluster.forgive();
+    pub fn forgive(&self, env: &Env) -> napi::Result<()> {
+        guarded(env, || {
+            self.cluster.forgive();
+            Ok(())
+        })
     }
 
     /// Saves a deploy, whose flows come as slices of their UTF-8; resolves to the revision's metadata, as
@@ -344,8 +357,11 @@ impl ClusterHandle {
 
     /// The process is about to end.
     #[napi(catch_unwind)]
-    pub fn stopping(&self) {
-        self.cluster.stopping();
+    pub fn stopping(&self, env: &Env) -> napi::Result<()> {
+        guarded(env, || {
+            self.cluster.stopping();
+            Ok(())
+        })
     }
 
     /// Leaves the cluster.
@@ -379,5 +395,5 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::new(Code::Internal, error.to_string()))?
+        .map_err(|ended| fault::of_task(&ended))?
 }

@@ -148,17 +148,22 @@ impl ContextHandle {
 
     /// Flat pairs of scope and name that changed; an empty name stands for the list of names.
     #[napi(catch_unwind)]
-    pub fn take_invalidated(&self) -> Vec<String> {
-        let pairs = self.context.take_invalidated().into_iter();
-        pairs
-            .flat_map(|(scope, name)| [scope.into_string(), name])
-            .collect()
+    pub fn take_invalidated(&self, env: &Env) -> napi::Result<Vec<String>> {
+        guarded(env, || {
+            let pairs = self.context.take_invalidated().into_iter();
+            Ok(pairs
+                .flat_map(|(scope, name)| [scope.into_string(), name])
+                .collect())
+        })
     }
 
     /// Asks for a property.
     #[napi(catch_unwind)]
-    pub fn read(&self, id: u32, scope: String, name: String) {
-        self.context.read(id, Scope::new(scope), name);
+    pub fn read(&self, env: &Env, id: u32, scope: String, name: String) -> napi::Result<()> {
+        guarded(env, || {
+            self.context.read(id, Scope::new(scope), name);
+            Ok(())
+        })
     }
 
     /// Reads properties while JavaScript waits: flat pairs of text and generation.
@@ -177,8 +182,11 @@ impl ContextHandle {
 
     /// Asks for the names of a scope's properties.
     #[napi(catch_unwind)]
-    pub fn names(&self, id: u32, scope: String) {
-        self.context.names(id, Scope::new(scope));
+    pub fn names(&self, env: &Env, id: u32, scope: String) -> napi::Result<()> {
+        guarded(env, || {
+            self.context.names(id, Scope::new(scope));
+            Ok(())
+        })
     }
 
     /// Reads the names of a scope's properties while JavaScript waits.
@@ -241,8 +249,10 @@ impl ContextHandle {
 
     /// The answers since the last call, flat: id, error code or null, text or null, generation.
     #[napi(catch_unwind, ts_return_type = "(string | number | null)[]")]
-    pub fn drain(&self) -> Vec<Either3<String, f64, Null>> {
-        self.context.drain().into_iter().flat_map(flat).collect()
+    pub fn drain(&self, env: &Env) -> napi::Result<Vec<Either3<String, f64, Null>>> {
+        guarded(env, || {
+            Ok(self.context.drain().into_iter().flat_map(flat).collect())
+        })
     }
 
     /// Deletes everything in a scope.

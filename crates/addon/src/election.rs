@@ -17,6 +17,7 @@ use node_red_cluster_core::cluster::Cluster;
 use node_red_cluster_core::config::{self, ElectionSettings, LockConfig};
 use node_red_cluster_core::election::{self, Candidacy, Elections, EventLoop};
 use node_red_cluster_core::error::{Code, Error};
+use node_red_cluster_core::fault;
 
 use crate::cluster::{ClusterHandle, runtime_of_core};
 use crate::logging;
@@ -120,22 +121,8 @@ impl ElectionsHandle {
 
     /// The ids of candidacies whose standing changed since the last call; also tells that the event loop lives.
     #[napi(catch_unwind)]
-    pub fn drain(&self) -> Vec<u32> {
-        // Before anything is looked at, so that what changes meanwhile wakes again.
-        self.shared.woken.store(false, Ordering::SeqCst);
-        self.shared.event_loop.answered();
-        let stores = self.shared.stores();
-        let mut ids = Vec::new();
-        for store in stores.iter().flatten() {
-            let changed = store.elections.take_changed();
-            let concerned = store
-                .candidacies
-                .iter()
-                .filter(|(_, lock)| changed.contains(*lock));
-            ids.extend(concerned.map(|(id, _)| *id));
-        }
-        ids.sort_unstable();
-        ids
+    pub fn drain(&self, env: &Env) -> napi::Result<Vec<u32>> {
+        guarded(env, || Ok(self.shared.drain()))
     }
 
     /// Gives up a lock if this process leads; resolves to the outcome as JSON.
@@ -189,12 +176,7 @@ impl ElectionsHandle {
                 .map(|store| tokio::spawn(async move { store.elections.close().await }))
                 .collect();
             for closed in closing {
-                closed.await.map_err(|error| {
-                    Error::new(
-                        Code::Internal,
-                        format!("leaving an election failed: {error}"),
-                    )
-                })?;
+                closed.await.map_err(|ended| fault::of_task(&ended))?;
             }
             Ok(())
         };
@@ -228,6 +210,24 @@ impl ElectionsHandle {
 impl Shared {
     fn stores(&self) -> MutexGuard<'_, Option<Vec<Store>>> {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drain(&self) -> Vec<u32> {
+        // Before anything is looked at, so that what changes meanwhile wakes again.
+        self.woken.store(false, Ordering::SeqCst);
+        self.event_loop.answered();
+        let stores = self.stores();
+        let mut ids = Vec::new();
+        for store in stores.iter().flatten() {
+            let changed = store.elections.take_changed();
+            let concerned = store
+                .candidacies
+                .iter()
+                .filter(|(_, lock)| changed.contains(*lock));
+            ids.extend(concerned.map(|(id, _)| *id));
+        }
+        ids.sort_unstable();
+        ids
     }
 
     fn wake_up(&self) {
@@ -369,9 +369,12 @@ impl CandidacyHandle {
 
     /// The node ends, or is removed for good.
     #[napi(catch_unwind)]
-    pub fn leave(&self, removed: bool) {
-        self.candidacy.leave(removed);
-        self.forget();
+    pub fn leave(&self, env: &Env, removed: bool) -> napi::Result<()> {
+        guarded(env, || {
+            self.candidacy.leave(removed);
+            self.forget();
+            Ok(())
+        })
     }
 }
 

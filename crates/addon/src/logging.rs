@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use napi::Status;
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use node_red_cluster_core::fault;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -32,6 +33,7 @@ pub(crate) fn send_to(log: &Function<'_, FnArgs<(&'static str, String)>, ()>) ->
         let subscriber = tracing_subscriber::registry().with(ToJavaScript);
         // Fails only where another subscriber is installed, and then that one has the lines.
         let _ = tracing::subscriber::set_global_default(subscriber);
+        fault::log_panics();
     });
     Ok(())
 }

@@ -47,8 +47,11 @@ impl ClusterHandle {
 
     /// npm changed the admin's user directory.
     #[napi(catch_unwind)]
-    pub fn packages_changed(&self) {
-        self.cluster().packages_changed();
+    pub fn packages_changed(&self, env: &Env) -> napi::Result<()> {
+        guarded(env, || {
+            self.cluster().packages_changed();
+            Ok(())
+        })
     }
 
     /// The admin's palette is like this now, as JSON.

@@ -1,8 +1,11 @@
 //! A future of the core becomes a JavaScript promise; an error of the core a JavaScript error.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use napi::bindgen_prelude::{JsObjectValue, Object, PromiseRaw, ToNapiValue};
 use napi::{Env, JsValue};
-use node_red_cluster_core::error::{Code, Error};
+use node_red_cluster_core::error::Error;
+use node_red_cluster_core::fault;
 
 use crate::runtime::runtime;
 
@@ -21,8 +24,10 @@ where
     let handle = runtime()?;
     handle.spawn(async move {
         let outcome = without_panic(future).await;
+        // Nothing above this catches what unwinds.
         deferred.resolve(move |env| match outcome {
-            Ok(value) => convert(env, value),
+            Ok(value) => catch_unwind(AssertUnwindSafe(|| convert(env, value)))
+                .unwrap_or_else(|_| Err(javascript_error(&env, &fault::error()))),
             Err(error) => Err(javascript_error(&env, &error)),
         });
     });
@@ -34,16 +39,15 @@ async fn without_panic<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::spawn(future).await {
         Ok(outcome) => outcome,
-        Err(error) => Err(Error::new(
-            Code::Internal,
-            format!("a fault of node-red-cluster, please report it: {error}"),
-        )),
+        Err(ended) => Err(fault::of_task(&ended)),
     }
 }
 
-/// Runs `work` now, on JavaScript's thread, and throws its error with its code.
+/// Runs `work` now, on JavaScript's thread, and throws its error with its code; also where it panics.
 pub(crate) fn guarded<T>(env: &Env, work: impl FnOnce() -> Result<T, Error>) -> napi::Result<T> {
-    work().map_err(|error| javascript_error(env, &error))
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(fault::error()))
+        .map_err(|error| javascript_error(env, &error))
 }
 
 /// An `Error` whose `message` is the sentence and whose `code` is the stable code.

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`config`]: the `valkey` block of settings.js, parsed, defaulted, validated
 //! - [`error`]: one error type with stable codes
+//! - [`fault`]: a panic is a line in the log and an error, never the end of the process
 //! - [`keyspace`]: the only place that builds a key or a channel name
 //! - [`codec`]: stored values: plain or gzip
 //! - [`context`]: the context that all instances share
@@ -15,6 +16,7 @@
 //! - [`signing`]: signatures of what instances run
 //! - [`packages`]: palette packages of the admin on every worker
 //! - [`survey`]: what a store does not allow or may throw away, said once
+//! - `supervised`: tasks that begin anew after a panic
 
 pub mod cluster;
 pub mod codec;
@@ -25,6 +27,7 @@ pub mod credentials;
 pub mod documents;
 pub mod election;
 pub mod error;
+pub mod fault;
 pub mod flows;
 mod host;
 pub mod keyspace;
@@ -33,9 +36,10 @@ mod object;
 pub mod packages;
 pub mod signing;
 mod slots;
+mod supervised;
 pub mod survey;
 
-use error::{Code, Error, Result};
+use error::Result;
 
 /// Runs work that takes the CPU for longer than a moment (compression, hashes, files) off the runtime's
 /// only worker, and turns a panic in it into an error.
@@ -44,5 +48,5 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::new(Code::Internal, format!("a worker thread failed: {error}")))
+        .map_err(|ended| fault::of_task(&ended))
 }

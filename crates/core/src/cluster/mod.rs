@@ -9,7 +9,7 @@ mod shared;
 mod start;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use serde::Deserialize;
 use tokio::sync::{Notify, watch};
@@ -30,8 +30,9 @@ use crate::keyspace::Keyspace;
 use crate::members::{self, Heartbeat, Identity};
 use crate::packages::npm::Npm;
 use crate::packages::{self as core_packages, Packages};
-use crate::survey::Survey;
 use crate::signing::Keyring;
+use crate::supervised::supervised;
+use crate::survey::Survey;
 
 use shared::{Document, SharedDocument};
 pub use start::Start;
@@ -397,20 +398,27 @@ impl Cluster {
             move || on_resume.wake(),
         )?;
         let flows = self.inner.flows.clone();
-        let mut epochs = self.inner.connection.epochs();
-        tokio::spawn(async move {
-            while epochs.changed().await.is_ok() {
-                flows.wake();
+        let epochs = self.inner.connection.epochs();
+        tokio::spawn(supervised("what looks after reconnects", move || {
+            let (flows, mut epochs) = (flows.clone(), epochs.clone());
+            async move {
+                while epochs.changed().await.is_ok() {
+                    flows.wake();
+                }
             }
-        });
+        }));
         let weak = Arc::downgrade(&self.inner);
-        let mut status = self.inner.flows.status();
-        tokio::spawn(async move {
-            while status.changed().await.is_ok() {
-                let Some(inner) = weak.upgrade() else { return };
-                Self { inner }.show_flows();
+        let status = self.inner.flows.status();
+        tokio::spawn(supervised("what shows the flows to others", move || {
+            let (weak, mut status) = (Weak::clone(&weak), status.clone());
+            async move {
+                while status.changed().await.is_ok() {
+                    status.borrow_and_update();
+                    let Some(inner) = weak.upgrade() else { return };
+                    Self { inner }.show_flows();
+                }
             }
-        });
+        }));
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! Packages as others see them: in the presence record, in the admin's log, on the channel.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Cluster;
+use tokio::sync::watch;
+
+use super::{Cluster, Inner};
 use crate::config::Role;
 use crate::connection::{Connection, Lane, Repeat, Request};
 use crate::error::Result;
@@ -13,6 +15,7 @@ use crate::members::{self, PackagesState, Record};
 use crate::packages::jobs::{Job, Outcome};
 use crate::packages::message::Note;
 use crate::packages::{AtStart, Palette, State, Status};
+use crate::supervised::supervised;
 
 /// A worker writes its record before it is looked at: heartbeats bundle changes for so long.
 const RECORD_DELAY: Duration = Duration::from_millis(300);
@@ -98,36 +101,53 @@ impl Cluster {
             move || on_resume.wake(),
         )?;
         let packages = self.inner.packages.clone();
-        let mut epochs = self.inner.connection.epochs();
-        tokio::spawn(async move {
-            while epochs.changed().await.is_ok() {
-                packages.wake();
+        let epochs = self.inner.connection.epochs();
+        tokio::spawn(supervised("what looks after reconnects", move || {
+            let (packages, mut epochs) = (packages.clone(), epochs.clone());
+            async move {
+                while epochs.changed().await.is_ok() {
+                    packages.wake();
+                }
             }
-        });
+        }));
         self.show_packages(keyspace);
         match self.inner.config.role {
             Role::Admin if self.inner.config.packages.sync => {
-                let watch = Watch {
-                    connection: self.inner.connection.clone(),
-                    keyspace: keyspace.clone(),
-                    known: HashMap::new(),
-                };
-                tokio::spawn(watch.run(hear));
+                let (connection, keyspace) = (self.inner.connection.clone(), keyspace.clone());
+                tokio::spawn(supervised(
+                    "what looks at the workers' packages",
+                    move || {
+                        let watch = Watch {
+                            connection: connection.clone(),
+                            keyspace: keyspace.clone(),
+                            known: HashMap::new(),
+                        };
+                        watch.run(hear.clone())
+                    },
+                ));
             }
             Role::Admin => {}
             Role::Worker => {
                 let weak = Arc::downgrade(&self.inner);
-                tokio::spawn(async move {
-                    let came_back = match weak.upgrade() {
-                        Some(inner) => Arc::clone(&inner.came_back),
-                        None => return,
-                    };
-                    came_back.notified().await;
-                    let packages = weak.upgrade().map(|inner| inner.packages.clone());
-                    if let Some(packages) = packages {
-                        packages.came_back().await;
-                    }
-                });
+                tokio::spawn(supervised(
+                    "what gives the permit to restart back",
+                    move || {
+                        let weak = Weak::clone(&weak);
+                        async move {
+                            let came_back = match weak.upgrade() {
+                                Some(inner) => Arc::clone(&inner.came_back),
+                                None => return,
+                            };
+                            came_back.notified().await;
+                            // Kept for the next, should this one panic.
+                            came_back.notify_one();
+                            let packages = weak.upgrade().map(|inner| inner.packages.clone());
+                            if let Some(packages) = packages {
+                                packages.came_back().await;
+                            }
+                        }
+                    },
+                ));
             }
         }
         Ok(())
@@ -136,23 +156,28 @@ impl Cluster {
     /// Puts the state of the packages into the presence record; a worker says on the channel that it did.
     fn show_packages(&self, keyspace: &Keyspace) {
         let weak = Arc::downgrade(&self.inner);
-        let mut status = self.inner.packages.status();
-        status.mark_changed();
+        let status = self.inner.packages.status();
         let channel = keyspace.package_channel().to_owned();
-        tokio::spawn(async move {
-            let mut told = Status::default();
-            while status.changed().await.is_ok() {
-                let now = status.borrow_and_update().clone();
-                let Some(inner) = weak.upgrade() else { return };
-                let cluster = Self { inner };
-                cluster.update_presence(|record| record.packages = Some(described(&now)));
-                let is_worker = cluster.inner.config.role == Role::Worker;
-                if is_worker && is_worth_telling(&told, &now) {
-                    told = now;
-                    cluster.tell(&channel).await;
-                }
+        tokio::spawn(supervised("what shows the packages to others", move || {
+            let mut status = status.clone();
+            status.mark_changed();
+            Self::show_changes(Weak::clone(&weak), status, channel.clone())
+        }));
+    }
+
+    async fn show_changes(weak: Weak<Inner>, mut status: watch::Receiver<Status>, channel: String) {
+        let mut told = Status::default();
+        while status.changed().await.is_ok() {
+            let now = status.borrow_and_update().clone();
+            let Some(inner) = weak.upgrade() else { return };
+            let cluster = Self { inner };
+            cluster.update_presence(|record| record.packages = Some(described(&now)));
+            let is_worker = cluster.inner.config.role == Role::Worker;
+            if is_worker && is_worth_telling(&told, &now) {
+                told = now;
+                cluster.tell(&channel).await;
             }
-        });
+        }
     }
 
     async fn tell(&self, channel: &str) {
@@ -240,7 +265,7 @@ struct Watch {
 }
 
 impl Watch {
-    async fn run(mut self, mut hear: tokio::sync::watch::Receiver<()>) {
+    async fn run(mut self, mut hear: watch::Receiver<()>) {
         loop {
             tokio::select! {
                 heard = hear.changed() => if heard.is_err() { return },

@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use crate::connection::Connection;
 use crate::documents::Documents;
 use crate::error::Result;
+use crate::supervised::supervised;
 
 /// Between two attempts while the store is away.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -72,7 +73,10 @@ impl SharedDocument {
                 tracing::warn!("{} are saved later: {error}", self.name());
                 if state.pending.replace(text).is_none() {
                     let saver = self.clone();
-                    tokio::spawn(async move { saver.save_later().await });
+                    tokio::spawn(supervised("what saves documents later", move || {
+                        let saver = saver.clone();
+                        async move { saver.save_later().await }
+                    }));
                 }
                 Ok(())
             }

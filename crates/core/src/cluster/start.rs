@@ -13,6 +13,7 @@ use crate::flows::last_good::Kept;
 use crate::flows::revision::RunState;
 use crate::flows::{Boot, Source};
 use crate::packages::{Choice, Starting};
+use crate::supervised::supervised;
 use crate::survey;
 
 /// How long an instance waits for the store before it says so again, and a worker before it starts from
@@ -70,7 +71,10 @@ impl Cluster {
         };
         self.inner.flows.begin(&boot).await?;
         *lock(&self.inner.boot) = Some(Arc::new(boot));
-        tokio::spawn(self.inner.packages.clone().run());
+        let packages = self.inner.packages.clone();
+        tokio::spawn(supervised("what keeps the packages", move || {
+            packages.clone().run()
+        }));
         Ok(start)
     }
 

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task::{JoinError, JoinHandle};
 
 use super::counters::{Counters, Counts};
 use super::near::Near;
@@ -165,41 +164,6 @@ impl std::fmt::Debug for Inner {
             .debug_struct("Context")
             .field("settings", &self.settings)
             .finish_non_exhaustive()
-    }
-}
-
-/// Runs a task that never ends by itself; where a fault of this program ends it, it begins anew, because
-/// reads and writes that nobody answers are worse than the loss of one. `after` such an end tidies up.
-pub(super) async fn forever<T>(inner: Arc<Inner>, task: impl Fn(Arc<Inner>) -> T, after: impl Fn())
-where
-    T: Future<Output = ()> + Send + 'static,
-{
-    loop {
-        let running = AbortOnDrop(tokio::spawn(task(Arc::clone(&inner))));
-        let ended = running.wait().await;
-        if let Err(error) = ended
-            && error.is_panic()
-        {
-            tracing::error!(
-                "a fault of node-red-cluster, please report it: a task of the context failed ({error}); it begins anew"
-            );
-        }
-        after();
-    }
-}
-
-/// A task that ends with whoever waits for it.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl AbortOnDrop {
-    async fn wait(mut self) -> std::result::Result<(), JoinError> {
-        (&mut self.0).await
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -53,11 +53,13 @@ use tokio::task::JoinHandle;
 use crate::config::ContextSettings;
 use crate::connection;
 use crate::error::{Code, Error, Result};
+use crate::fault;
 use crate::keyspace::{ContextKey, Keyspace, Scope};
+use crate::supervised::supervised;
 use crate::survey::Survey;
 
 pub use counters::Counts;
-use inner::{Inner, State, forever, keep_house};
+use inner::{Inner, State, keep_house};
 use json::check;
 use listener::Listener;
 use operation::Operation;
@@ -65,7 +67,7 @@ use path::Path;
 use queue::{Bounds, Callback, Change, Queue, Step};
 use reader::{Read, Reads};
 pub use requests::Completion;
-use requests::{Asker, Completions, Waiter};
+use requests::{Asker, Completions, Task, Waiter};
 
 /// How long a store that is not there yet is waited for before the log hears of it again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -149,15 +151,30 @@ impl Context {
         }
         peers::join(&inner);
         let tasks = vec![
-            tokio::spawn(forever(Arc::clone(&inner), reader::run, || {})),
-            tokio::spawn({
-                let wrote = Arc::clone(&inner);
-                // What it had taken is not going to be answered.
-                forever(Arc::clone(&inner), writer::run, move || {
-                    lock(&wrote.state).queue.settle();
-                })
-            }),
-            tokio::spawn(forever(Arc::clone(&inner), keep_house, || {})),
+            tokio::spawn(supervised("the reader of the context", {
+                let inner = Arc::clone(&inner);
+                move || {
+                    inner.completions.fail(Task::Reader);
+                    inner.reads_wait.notify_one();
+                    reader::run(Arc::clone(&inner))
+                }
+            })),
+            tokio::spawn(supervised("the writer of the context", {
+                let inner = Arc::clone(&inner);
+                move || {
+                    // What one before had taken is not going to be written.
+                    inner.completions.fail(Task::Writer);
+                    inner.near.forget_all();
+                    lock(&inner.state).queue.settle();
+                    inner.make_progress();
+                    inner.writes_wait.notify_one();
+                    writer::run(Arc::clone(&inner))
+                }
+            })),
+            tokio::spawn(supervised("the clock of the context", {
+                let inner = Arc::clone(&inner);
+                move || keep_house(Arc::clone(&inner))
+            })),
         ];
         Ok(Self {
             inner,
@@ -273,6 +290,7 @@ impl Context {
         name: String,
         text: Option<String>,
     ) -> Result<u64> {
+        fault::point("context set");
         self.check_size(&scope, &name, text.as_deref())?;
         self.inner.near.poison(&scope, &name);
         let since = self.inner.connection.store_time();

@@ -12,11 +12,12 @@ use super::commit::place;
 use super::inner::Inner;
 use super::lock;
 use super::near::Ticket;
-use super::requests::{Answer, Asker};
+use super::requests::{Answer, Asker, Task};
 use super::stored::STAMP;
 use crate::codec;
 use crate::connection::{Lane, Repeat, Request};
 use crate::error::{Code, Error, Result};
+use crate::fault;
 use crate::keyspace::ContextKey;
 
 /// Keys of one fetch.
@@ -115,6 +116,14 @@ pub(super) async fn run(inner: Arc<Inner>) {
 
 async fn fetch(inner: &Inner, batch: Vec<Read>) {
     inner.counters.fetched.add(batch.len() as u64);
+    inner.completions.take_over(
+        Task::Reader,
+        batch.iter().filter_map(|read| match read.asker {
+            Asker::Request(id) => Some(id),
+            Asker::Waiter(..) => None,
+        }),
+    );
+    fault::point("context reader");
     // Before anything is sent: a change that is heard of from here on is newer than what will be read.
     let tickets: Vec<Ticket> = batch
         .iter()

@@ -1,11 +1,13 @@
 //! Who asked for a value or waits for a write, and how the answer gets there.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::lock;
 use super::near::{NOT_KEPT, Near, Ticket};
 use crate::error::{Code, Error, Result};
+use crate::fault;
 use crate::keyspace::ContextKey;
 
 /// What came of a request, with what decides whether a value that was read may be kept.
@@ -46,32 +48,73 @@ pub struct Completion {
 
 /// Answers that wait for JavaScript's thread.
 pub(super) struct Completions {
-    answers: Mutex<Vec<(u32, Answer)>>,
+    waiting: Mutex<Waiting>,
     wake: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    answers: Vec<(u32, Answer)>,
+    /// The requests that a task has taken and not answered yet, so that they get an answer also if it panics.
+    taken: HashMap<u32, Task>,
+}
+
+/// What carries out requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    Reader,
+    Writer,
 }
 
 impl Completions {
     pub(super) fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
-            answers: Mutex::default(),
+            waiting: Mutex::default(),
             wake,
         }
     }
 
     /// One wake for all that come together, and none while an earlier one was not heeded.
     pub(super) fn extend(&self, answers: impl IntoIterator<Item = (u32, Answer)>) {
-        let mut waiting = lock(&self.answers);
-        let idle = waiting.is_empty();
-        waiting.extend(answers);
-        let woken = idle && !waiting.is_empty();
+        let mut waiting = lock(&self.waiting);
+        let Waiting {
+            answers: given,
+            taken,
+        } = &mut *waiting;
+        let idle = given.is_empty();
+        given.extend(answers.into_iter().inspect(|(id, _)| {
+            taken.remove(id);
+        }));
+        let woken = idle && !given.is_empty();
         drop(waiting);
         if woken {
             (self.wake)();
         }
     }
 
+    /// A task is going to answer these.
+    pub(super) fn take_over(&self, task: Task, ids: impl IntoIterator<Item = u32>) {
+        let ids = ids.into_iter().map(|id| (id, task));
+        lock(&self.waiting).taken.extend(ids);
+    }
+
+    /// A fault of this program ended the task: what it had taken is answered with that.
+    pub(super) fn fail(&self, task: Task) {
+        let mut waiting = lock(&self.waiting);
+        let taken = std::mem::take(&mut waiting.taken);
+        let (failed, others) = taken.into_iter().partition(|(_, of)| *of == task);
+        waiting.taken = others;
+        drop(waiting);
+        let failed: HashMap<u32, Task> = failed;
+        self.extend(
+            failed
+                .into_keys()
+                .map(|id| (id, Answer::of(Err(fault::error())))),
+        );
+    }
+
     pub(super) fn take(&self, near: &Near) -> Vec<Completion> {
-        let answers = std::mem::take(&mut *lock(&self.answers));
+        let answers = std::mem::take(&mut lock(&self.waiting).answers);
         let settled = answers.into_iter().map(|(id, answer)| {
             let (outcome, generation) = answer.settle(near);
             Completion {

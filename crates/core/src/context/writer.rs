@@ -16,10 +16,11 @@ use super::commit::{Attempt, Committed, Committer, place};
 use super::inner::Inner;
 use super::lock;
 use super::queue::{Callback, Expired, Property, Round, Slot, Update, Work};
-use super::requests::Answer;
+use super::requests::{Answer, Task};
 use crate::codec;
 use crate::connection::{Lane, Repeat, Request};
 use crate::error::{Code, Error, Result};
+use crate::fault;
 use crate::keyspace::{ContextKey, Scope};
 
 /// Between two attempts at a store that refuses at once.
@@ -69,6 +70,10 @@ struct Writer {
 impl Writer {
     async fn carry_out(&mut self, round: Round) {
         let begun = Instant::now();
+        self.inner
+            .completions
+            .take_over(Task::Writer, round.work.callbacks());
+        fault::point("context writer");
         match round.work {
             Work::Plain { slots, callbacks } => self.write_plain(slots, callbacks, begun).await,
             Work::Updates(updates) => self.update(updates, begun).await,

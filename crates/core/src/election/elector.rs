@@ -17,6 +17,8 @@ use super::standing::{Belief, Role, Standing};
 use super::view::{Heard, Reply, Verdict};
 use crate::connection::{Connection, Session};
 use crate::error::{Error, Result};
+use crate::fault;
+use crate::supervised::supervised;
 
 /// A reply is waited for at least so long, however short the lease: the link that is given up then is not only
 /// that of elections.
@@ -48,6 +50,15 @@ pub(super) struct Handle {
     pub(super) belief: BeliefWord,
     standing: std::sync::Mutex<Standing>,
     commands: mpsc::UnboundedSender<Command>,
+    told: std::sync::Mutex<Told>,
+}
+
+/// What an elector that begins anew after a fault has to know of what the one before was told.
+#[derive(Debug)]
+struct Told {
+    ttl: Duration,
+    disagree: bool,
+    stop: bool,
 }
 
 impl Handle {
@@ -57,7 +68,6 @@ impl Handle {
         lock: &str,
         ttl: Duration,
     ) -> (Arc<Self>, JoinHandle<()>) {
-        let connection = inner.connection_for(lock);
         let (commands, orders) = mpsc::unbounded_channel();
         let handle = Arc::new(Self {
             lock: lock.to_owned(),
@@ -69,30 +79,49 @@ impl Handle {
                 warning: None,
             }),
             commands,
+            told: std::sync::Mutex::new(Told {
+                ttl,
+                disagree: false,
+                stop: false,
+            }),
         });
-        let elector = Elector {
-            election: Election {
-                lock: lock.to_owned(),
-                holder: uuid::Uuid::new_v4().to_string(),
-                host: inner.host.clone(),
-                channel: inner.channel.clone(),
-                memory_key: inner.memory.key().to_owned(),
-            },
-            inner: Arc::clone(inner),
-            connection,
-            handle: Arc::clone(&handle),
-            session: None,
-            report: Report::new(lock.to_owned(), inner.host.clone(), inner.known_outage()),
-            believed: None,
-            waiters: Vec::new(),
-        };
-        let task = inner.runtime.spawn(elector.run(ttl, orders));
+        let orders = Arc::new(tokio::sync::Mutex::new(orders));
+        let task = inner.runtime.spawn(supervised("an elector", {
+            let (inner, handle) = (Arc::clone(inner), Arc::clone(&handle));
+            move || {
+                let elector = Elector::new(&inner, &handle);
+                let (handle, orders) = (Arc::clone(&handle), Arc::clone(&orders));
+                async move {
+                    let (ttl, stop) = {
+                        let told = handle.told();
+                        (told.ttl, told.stop)
+                    };
+                    // What the one before held is over when its lease ends.
+                    if !stop {
+                        elector.run(ttl, &mut *orders.lock().await).await;
+                    }
+                }
+            }
+        }));
         (handle, task)
     }
 
     pub(super) fn tell(&self, command: Command) {
+        match &command {
+            Command::Ttl(ttl, disagree) => {
+                let mut told = lock(&self.told);
+                told.ttl = *ttl;
+                told.disagree = *disagree;
+            }
+            Command::Stop => lock(&self.told).stop = true,
+            _ => {}
+        }
         // An elector that has ended needs no telling.
         let _ = self.commands.send(command);
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        lock(&self.told)
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -143,7 +172,33 @@ impl Drop for Elector {
 }
 
 impl Elector {
-    async fn run(mut self, ttl: Duration, mut orders: mpsc::UnboundedReceiver<Command>) {
+    /// A candidate that nobody has seen before, also where it takes the place of one that failed.
+    fn new(inner: &Arc<Inner>, handle: &Arc<Handle>) -> Self {
+        let mut report = Report::new(
+            handle.lock.clone(),
+            inner.host.clone(),
+            inner.known_outage(),
+        );
+        report.disagree = lock(&handle.told).disagree;
+        Self {
+            election: Election {
+                lock: handle.lock.clone(),
+                holder: uuid::Uuid::new_v4().to_string(),
+                host: inner.host.clone(),
+                channel: inner.channel.clone(),
+                memory_key: inner.memory.key().to_owned(),
+            },
+            inner: Arc::clone(inner),
+            connection: inner.connection_for(&handle.lock),
+            handle: Arc::clone(handle),
+            session: None,
+            report,
+            believed: None,
+            waiters: Vec::new(),
+        }
+    }
+
+    async fn run(mut self, ttl: Duration, orders: &mut mpsc::UnboundedReceiver<Command>) {
         let candidate = Candidate {
             id: self.election.holder.clone(),
             ttl,
@@ -155,6 +210,7 @@ impl Elector {
         let mut work: Option<Work> = None;
         let mut stopping = false;
         loop {
+            fault::point("elector");
             let now = clock::now();
             self.follow_session(&mut lease, now);
             lease.expire(now);

@@ -13,6 +13,7 @@ use super::clock::{self, Moment};
 use super::scripts;
 use crate::connection::Connection;
 use crate::keyspace::Keyspace;
+use crate::supervised::supervised;
 
 /// Between two attempts to mark the store's memory that failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -115,7 +116,10 @@ impl MemoryWatch {
             doubts: watch::Sender::new(0),
         });
         shared.push(Arc::downgrade(&watch));
-        tokio::spawn(keep(Arc::downgrade(&watch), connection.clone()));
+        let (weak, connection) = (Arc::downgrade(&watch), connection.clone());
+        tokio::spawn(supervised("what marks the store's memory", move || {
+            keep(Weak::clone(&weak), connection.clone())
+        }));
         watch
     }
 

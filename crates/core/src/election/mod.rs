@@ -43,6 +43,7 @@ use crate::connection;
 use crate::error::{Code, Error, Result};
 use crate::host::host_name;
 use crate::keyspace::Keyspace;
+use crate::supervised::supervised;
 use crate::survey::Survey;
 
 use elector::{Command, Handle};
@@ -126,8 +127,14 @@ impl Elections {
             },
         )?;
         let tasks = vec![
-            tokio::spawn(Arc::clone(&inner).watch_link()),
-            tokio::spawn(Arc::clone(&inner).watch_memory()),
+            tokio::spawn(supervised("what tells electors of the link", {
+                let inner = Arc::clone(&inner);
+                move || Arc::clone(&inner).watch_link()
+            })),
+            tokio::spawn(supervised("what tells electors of the store's memory", {
+                let inner = Arc::clone(&inner);
+                move || Arc::clone(&inner).watch_memory()
+            })),
         ];
         Ok(Self {
             inner,

@@ -10,6 +10,7 @@ use super::revision::{DeployType, Head, RunState};
 use super::service::{Flows, lock};
 use crate::config::Role;
 use crate::error::{Code, Error, Result};
+use crate::fault;
 
 /// How often the store is asked although no message came.
 const POLL: Duration = Duration::from_secs(10);
@@ -72,6 +73,12 @@ struct Applying<'flows>(&'flows Flows);
 impl Drop for Applying<'_> {
     fn drop(&mut self) {
         *lock(&self.0.inner.applying) = None;
+        // A panic came before the outcome: nobody knows what runs, and it is tried again from the ground up.
+        let mut follower = lock(&self.0.inner.follower);
+        if follower.is_applying() {
+            self.0.inner.needs_full.store(true, Ordering::Release);
+            follower.applied(Outcome::Postponed, Instant::now());
+        }
     }
 }
 
@@ -116,6 +123,7 @@ impl Flows {
 
     async fn look(&self) -> Result<Option<Job>> {
         let turn = self.inner.turn.lock().await;
+        fault::point("follower");
         let stored = self.inner.store.head().await?;
         if let Some(stored) = &stored {
             if !self.admits(stored) {
@@ -218,6 +226,7 @@ impl Flows {
     pub async fn done(&self, job: Job, done: Done) -> Result<()> {
         // Reset once `running` has followed.
         let _applying = matches!(job, Job::Apply(_)).then(|| Applying(self));
+        fault::point("end of an apply");
         match (job, done) {
             (Job::Apply(apply), Done::Applied) => {
                 let content = Arc::clone(&apply.content);

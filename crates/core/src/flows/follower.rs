@@ -165,6 +165,11 @@ impl Follower {
         now.duration_since(since) < GRACE
     }
 
+    /// Whether an apply was decided that has not ended.
+    pub(super) fn is_applying(&self) -> bool {
+        self.applying.is_some()
+    }
+
     /// The store moved on between the decision and the load: this is what is applied.
     pub(super) fn retarget(&mut self, head: &Head) {
         if self.applying.is_some() {

@@ -15,7 +15,9 @@ use super::record::Status;
 use crate::config::Monitoring;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
+use crate::fault;
 use crate::keyspace::Keyspace;
+use crate::supervised::supervised;
 
 /// Between two writes, so that many changes at once become few writes.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,12 +42,14 @@ pub struct Heartbeat {
 struct Gauges(Arc<Mutex<Vec<Gauge>>>);
 
 /// What the task works with.
+#[derive(Clone)]
 struct Keeper {
     connection: Connection,
     keyspace: Keyspace,
     monitoring: Monitoring,
     identity: Identity,
-    presence: Option<Presence>,
+    /// Kept where a fault ends the task, so that the next one keeps the place.
+    presence: Arc<Mutex<Option<Presence>>>,
     id: watch::Sender<Option<String>>,
     gauges: Gauges,
     /// Whether the last attempt failed, so that only the first failure in a row is a warning.
@@ -82,12 +86,14 @@ impl Heartbeat {
             keyspace: keyspace.clone(),
             monitoring: *monitoring,
             identity,
-            presence: None,
+            presence: Arc::default(),
             id: id_sender,
             gauges: gauges.clone(),
             failing: false,
         };
-        let task = tokio::spawn(keeper.run(changes, stopped));
+        let task = tokio::spawn(supervised("the presence", move || {
+            keeper.clone().run(changes.clone(), stopped.clone())
+        }));
         Self {
             status,
             id,
@@ -132,7 +138,7 @@ impl Keeper {
             // An error means that the handle was dropped, which is an end as well.
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
-        let Some(presence) = &self.presence else {
+        let Some(presence) = self.presence() else {
             return;
         };
         if !self.connection.is_up() {
@@ -155,6 +161,7 @@ impl Keeper {
     async fn keep(&mut self, mut changes: watch::Receiver<Status>) {
         let mut epochs = self.connection.epochs();
         loop {
+            fault::point("presence");
             let next = Instant::now() + self.monitoring.heartbeat_interval;
             epochs.mark_unchanged();
             let mut status = changes.borrow_and_update().clone();
@@ -177,7 +184,7 @@ impl Keeper {
 
     /// Writes the record, at a new place where there is none yet or where it was lost.
     async fn beat(&mut self, status: &Status) -> Result<()> {
-        if let Some(presence) = &self.presence {
+        if let Some(presence) = self.presence() {
             if presence.publish(status).await? == Publication::Published {
                 return Ok(());
             }
@@ -185,7 +192,7 @@ impl Keeper {
                 "another instance took the id {} while this one was away, taking a new one",
                 presence.id()
             );
-            self.presence = None;
+            self.set_presence(None);
         }
         let presence = Presence::claim(
             &self.connection,
@@ -196,8 +203,19 @@ impl Keeper {
         )
         .await?;
         self.id.send_replace(Some(presence.id().to_owned()));
-        self.presence = Some(presence);
+        self.set_presence(Some(presence));
         Ok(())
+    }
+
+    fn presence(&self) -> Option<Presence> {
+        self.presence
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_presence(&self, presence: Option<Presence>) {
+        *self.presence.lock().unwrap_or_else(PoisonError::into_inner) = presence;
     }
 
     fn report(&mut self, outcome: std::result::Result<(), Error>) {

@@ -19,6 +19,7 @@ use super::tree::Tree;
 use crate::config::{Compression, PackagesConfig, RestartPolicy, Role};
 use crate::connection::Connection;
 use crate::error::{Code, Error, Result};
+use crate::fault;
 use crate::keyspace::Keyspace;
 use crate::signing::Keyring;
 
@@ -245,6 +246,7 @@ impl Packages {
         }
         let mut complained: Option<Error> = None;
         loop {
+            fault::point("packages");
             let looked = match self.inner.options.role {
                 Role::Admin => self.look_as_admin().await,
                 Role::Worker => self.look_as_worker().await,

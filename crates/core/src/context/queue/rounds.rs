@@ -53,6 +53,19 @@ pub(in crate::context) enum Work {
     Updates(Vec<Update>),
 }
 
+impl Work {
+    /// The ids of the requests that wait for it.
+    pub(in crate::context) fn callbacks(&self) -> Vec<u32> {
+        match self {
+            Self::Plain { callbacks, .. } => callbacks.iter().map(|callback| callback.id).collect(),
+            Self::Updates(updates) => {
+                let callbacks = updates.iter().filter_map(|update| update.callback.as_ref());
+                callbacks.map(|callback| callback.id).collect()
+            }
+        }
+    }
+}
+
 /// A property that is written.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::context) struct Property {

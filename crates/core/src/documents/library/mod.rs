@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use crate::connection::{Lane, Repeat, Request};
 use crate::documents::{Documents, decoded};
 use crate::error::{Code, Error, Result};
+use crate::fault;
 
 use path::{Kind, Path};
 
@@ -57,6 +58,7 @@ impl Documents {
     /// # Errors
     /// `NotFound`; `InvalidRequest` for a kind or a path that cannot be; `ValueDamaged`; the store's.
     pub async fn library_entry(&self, kind: &str, path: &str) -> Result<Entry> {
+        fault::point("library entry");
         let kind = Kind::new(kind)?;
         let path = Path::new(path)?;
         let mut found = self.entry_at(&kind, &path).await?;
