@@ -83,6 +83,24 @@ pub fn decode_text(bytes: Vec<u8>, limit: usize) -> Result<String> {
     })
 }
 
+/// Checks the length of stored bytes before they are read: whether they can be a value of at most `limit` bytes.
+///
+/// # Errors
+/// `ValueTooLarge`.
+pub fn check_stored(length: usize, limit: usize) -> Result<()> {
+    // Base64 of gzip of what does not compress is the longest form.
+    let longest = limit.saturating_add(limit / 2).saturating_add(1024);
+    if length > longest {
+        return Err(Error::new(
+            Code::ValueTooLarge,
+            format!(
+                "{length} bytes are stored there, of which a value of at most {limit} bytes is never made"
+            ),
+        ));
+    }
+    Ok(())
+}
+
 /// One gzip stream of these bytes; the same bytes give the same stream.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     gzip_marked(bytes, 0)

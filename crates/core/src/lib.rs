@@ -29,6 +29,9 @@ pub mod election;
 pub mod error;
 pub mod fault;
 pub mod flows;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 pub mod keyspace;
 pub mod members;

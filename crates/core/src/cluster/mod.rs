@@ -473,3 +473,13 @@ fn is_announcement(message: &Message) -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(payload: &[u8]) {
+    let announced = is_announcement(&Message {
+        channel: "flows:updated".to_owned(),
+        payload: payload.to_vec(),
+    });
+    assert!(!announced || payload.len() <= LARGEST_ANNOUNCEMENT);
+}

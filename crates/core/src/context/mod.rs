@@ -43,6 +43,9 @@ mod requests;
 mod stored;
 mod writer;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use stored::fuzz as fuzz_stored;
+
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -239,6 +239,22 @@ fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     equal + rest.take_while(|(a, b)| a == b).count()
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(data: &[u8]) {
+    const LIMIT: usize = crate::fuzzing::LIMIT;
+    match Stored::read(data.to_vec(), LIMIT) {
+        Ok(stored) => {
+            assert_eq!(stored.bytes(), data);
+            assert!(stored.text().len() <= LIMIT + STAMP);
+            let _ = stored.expected();
+            let next = Stored::stamped(stored.text().to_owned(), Some(&stored), Compression::On, 7);
+            let _ = next.from(Some(&stored));
+        }
+        Err(error) => crate::fuzzing::refused(&error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

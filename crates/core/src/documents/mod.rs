@@ -52,8 +52,15 @@ impl Documents {
         }
     }
 
-    /// The stored bytes of a key.
+    /// The stored bytes of a key. What is longer than any document is not read at all.
     async fn stored(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        let mut length = redis::cmd("STRLEN");
+        length.arg(key);
+        let length: usize = self
+            .connection
+            .run(Lane::Commands, &Request::Command(length), Repeat::Safe)
+            .await?;
+        codec::check_stored(length, DOCUMENT_LIMIT).map_err(|error| error.while_doing(key))?;
         let mut command = redis::cmd("GET");
         command.arg(key);
         self.connection
@@ -80,4 +87,20 @@ impl Documents {
 /// The text of stored bytes.
 async fn decoded(stored: Vec<u8>) -> Result<String> {
     crate::blocking(move || codec::decode_text(stored, DOCUMENT_LIMIT)).await?
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(base: &str, mine: &str, theirs: &str) {
+    use crate::object::Object;
+
+    let objects = [base, mine, theirs].map(Object::parse);
+    let [Ok(base), Ok(mine), Ok(theirs)] = objects else {
+        return;
+    };
+    let merged = merge::merge(&base, &mine, &theirs, settings::BY_ENTRY).expect("objects merge");
+    // Merged again, nothing changes.
+    let again = merge::merge(&base, &mine, &merged, settings::BY_ENTRY).expect("objects merge");
+    assert_eq!(merged.to_text(), again.to_text());
+    drop(sessions::without_expired(&merged, 0.0).to_text());
 }

@@ -62,7 +62,7 @@ impl Documents {
     }
 }
 
-fn without_expired(sessions: &Object, now: f64) -> Object {
+pub(super) fn without_expired(sessions: &Object, now: f64) -> Object {
     let mut alive = Object::default();
     for (token, session) in sessions.iter() {
         if is_alive(session, now) {

@@ -6,7 +6,7 @@ use crate::error::{Code, Error, Result};
 use crate::object::Object;
 
 /// Sections in which two admins may each change an entry of their own: a user's settings, a module.
-const BY_ENTRY: &[&str] = &["users", "nodes"];
+pub(super) const BY_ENTRY: &[&str] = &["users", "nodes"];
 
 impl Documents {
     /// The settings as JSON text; none in an empty store.

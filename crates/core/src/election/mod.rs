@@ -55,6 +55,9 @@ pub use standing::{Belief, Released, Role, Standing};
 pub use trial::{Trial, TrialStep, try_out};
 use view::{Heard, Lock, Reply};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use view::{fuzz_message, fuzz_reply};
+
 /// How long the end of this process waits for the store to hear that its leases are given up.
 const FAREWELL: Duration = Duration::from_millis(1500);
 

@@ -220,6 +220,31 @@ impl Heard {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz_message(payload: &[u8]) {
+    if let Some(heard) = Heard::parse(payload) {
+        assert!(heard.lock().len() <= LARGEST_MESSAGE);
+    }
+}
+
+/// See [`crate::fuzzing`].
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn fuzz_reply(data: &[u8]) {
+    let fields = data.split(|byte| *byte == 0);
+    let values = fields.map(|field| Value::BulkString(field.to_vec()));
+    if let Ok(reply) = Reply::from_redis_value(Value::Array(values.collect())) {
+        assert!(reply.view.token() <= LARGEST_TOKEN);
+        assert!(!reply.view.mark().is_empty());
+        assert!(
+            reply
+                .view
+                .record
+                .is_none_or(|record| record.ttl <= LONGEST_TTL)
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

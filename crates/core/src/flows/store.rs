@@ -446,3 +446,23 @@ fn announcement(head: &Head) -> Result<String> {
 fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| Error::new(Code::Internal, e.to_string()))
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(data: &[u8]) {
+    let [text] = crate::fuzzing::parts(data);
+    let fields = text.lines().filter_map(|line| line.split_once('='));
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    match head_from(fields.collect(), "nodered:revision") {
+        Ok(Some(head)) => {
+            let printed = fields_of(&head)
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value));
+            let again = head_from(printed.collect(), "nodered:revision");
+            assert_eq!(again.as_ref(), Ok(&Some(head.clone())));
+            announcement(&head).expect("a head is announced");
+        }
+        Ok(None) => {}
+        Err(error) => crate::fuzzing::refused(&error),
+    }
+}

@@ -142,3 +142,22 @@ async fn forget(connection: &Connection, keyspace: &Keyspace, gone: &[&Place]) -
 fn number(id: &str) -> Option<u64> {
     id.rsplit_once('-')?.1.parse().ok()
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(data: &[u8]) {
+    let keyspace = Keyspace::under("nodered:");
+    let [name, _] = crate::fuzzing::parts(data);
+    let json = data.splitn(2, |byte| *byte == 0).nth(1).unwrap_or_default();
+    let Some(place) = Place::of(&keyspace, name.as_bytes()) else {
+        return;
+    };
+    assert_eq!(place.name(), name);
+    match parse(&place, json) {
+        Ok(record) => {
+            let text = serde_json::to_vec(&record).expect("a record has a text");
+            assert_eq!(parse(&place, &text).as_ref(), Ok(&record));
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
+}

@@ -13,6 +13,8 @@
 pub mod heartbeat;
 pub mod identity;
 mod listing;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use listing::fuzz;
 pub mod presence;
 pub mod record;
 

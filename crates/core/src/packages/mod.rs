@@ -33,7 +33,7 @@ mod manifest;
 mod merge;
 pub mod message;
 pub mod name;
-mod needs;
+pub(crate) mod needs;
 pub mod npm;
 pub mod permit;
 mod restart;

@@ -73,6 +73,12 @@ fn module_name(text: &str) -> String {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(flows: &str) {
+    drop(Needs::of(flows));
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -418,7 +418,8 @@ impl PackageStore {
         let Some(stored) = stored else {
             return Ok(Types::new());
         };
-        let text = codec::decode_text(stored, LIST_LIMIT)?;
+        let text = codec::decode_text(stored, LIST_LIMIT)
+            .map_err(|error| error.while_doing(&self.keyspace.packages_types()))?;
         serde_json::from_str(&text).map_err(|error| {
             let key = self.keyspace.packages_types();
             Error::new(Code::ValueDamaged, format!("{key}: {error}"))
@@ -449,4 +450,18 @@ impl PackageStore {
 
 fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::new(Code::Internal, error.to_string()))
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(text: &str) {
+    if let Ok(types) = serde_json::from_str::<Types>(text) {
+        let again = to_json(&types).expect("types have a text");
+        assert_eq!(serde_json::from_str::<Types>(&again).ok(), Some(types));
+    }
+    let fields = text.lines().filter_map(|line| line.split_once('='));
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    if let Newest::Revision(head) = read_head(fields.collect()) {
+        assert_eq!(Note::published(&head).packages, Some(head.number));
+    }
 }

@@ -448,3 +448,23 @@ fn expect_replies(got: usize, expected: usize) -> Result<()> {
         format!("the store gave {got} answers to {expected} questions"),
     ))
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(data: &[u8]) {
+    let keyspace = Keyspace::under("nodered:");
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let (key, value) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
+    match found::sort(key, &keyspace) {
+        Sorted::Property(property) => {
+            drop(found::objection_to_name(&property.name));
+            assert_eq!(property.found_under(&keyspace).as_bytes(), key);
+        }
+        Sorted::Left(finding) => assert!(!finding.key.is_empty()),
+        Sorted::Foreign => {}
+    }
+    drop(found::objection_to_value(value.to_vec()));
+}

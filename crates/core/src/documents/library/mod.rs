@@ -169,3 +169,31 @@ fn refused(kind: &Kind, path: &Path, why: &str) -> Error {
         format!("the library cannot hold an entry {path} among its {kind}: {why}"),
     )
 }
+
+#[cfg(any(test, feature = "fuzzing"))]
+/// See [`crate::fuzzing`].
+pub(crate) fn fuzz(kind: &str, path: &str, meta: &str, stored: &str) {
+    let read = value::from_text(stored.to_owned());
+    value::check_meta(&read.meta).expect("what is read has metadata");
+    let text = value::to_text(&read.meta, &read.body);
+    assert_eq!(value::from_text(text), read);
+    let meta = value::meta_or_none(meta);
+    value::check_meta(&meta).expect("metadata, or none");
+    let kind = match Kind::new(kind) {
+        Ok(kind) => kind,
+        Err(error) => return crate::fuzzing::refused(&error),
+    };
+    let path = match Path::new(path) {
+        Ok(path) => path,
+        Err(error) => return crate::fuzzing::refused(&error),
+    };
+    assert!(path.as_str().split('/').all(|part| part != ".."));
+    let index = HashMap::from([(path.index_field(&kind), meta)]);
+    for folder in path.folders_above(&kind) {
+        assert!(
+            path.index_field(&kind)
+                .starts_with(folder.trim_end_matches('/'))
+        );
+    }
+    drop(listing::folder(&index, &kind, &path));
+}
