@@ -28,12 +28,12 @@ const FEATURES = endToEnd('features');
 
 /** @type {readonly Suite[]} */
 const SUITES = [
-  ...['connection', 'context', 'credentials', 'documents', 'election', 'flows', 'library', 'members', 'migrate', 'packages'].map((name) =>
+  ...['connection', 'context', 'credentials', 'documents', 'election', 'flows', 'library', 'members', 'migrate', 'packages', 'topology'].map((name) =>
     rust('node-red-cluster-core', name),
   ),
   ...['sentinel_group', 'store_cluster'].map((name) => rust('node-red-cluster-testkit', name)),
   FEATURES,
-  ...['context-node-red', 'access-rules', 'flow-deploys', 'leader-nodes', 'presence'].map(endToEnd),
+  ...['context-node-red', 'flow-deploys', 'leader-nodes', 'presence'].map(endToEnd),
 ];
 
 const USAGE = `Usage: npm run test:servers -- [--server NAME]... [--suite NAME]... [--short]

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use builder::Settings;
 pub use builder::StoreClusterBuilder;
 pub use nodes::NodeView;
@@ -29,6 +31,10 @@ pub const SLOTS: u16 = 16_384;
 
 /// How long a change may take until all nodes know it, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// After which a node has given up a failover that it was told to make, which it does after 5
+/// seconds, and may be told again.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(8);
 
 /// A cluster of real servers, made by their own commands.
 ///
@@ -122,9 +128,15 @@ impl StoreCluster {
     /// [`Error::Refused`] when the node is no replica, [`Error::Late`] when the primary does not
     /// let go.
     pub async fn failover(&self, replica: usize) -> Result<()> {
-        let command = ["CLUSTER", "FAILOVER"];
-        self.nodes[replica].command(&command).await?;
-        self.promoted(replica).await
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let command = ["CLUSTER", "FAILOVER"];
+            self.nodes[replica].command(&command).await?;
+            match self.promoted_within(replica, FAILOVER_LIMIT).await {
+                Err(Error::Late { .. }) if Instant::now() < deadline => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Waits until a replica has become a primary, in the eyes of all nodes that answer.
@@ -132,7 +144,11 @@ impl StoreCluster {
     /// # Errors
     /// [`Error::Late`] when it does not happen.
     pub async fn promoted(&self, replica: usize) -> Result<()> {
-        self.all_see("the replica to take over", |view| {
+        self.promoted_within(replica, LIMIT).await
+    }
+
+    async fn promoted_within(&self, replica: usize, limit: Duration) -> Result<()> {
+        self.all_see("the replica to take over", limit, |view| {
             let node = view.iter().find(|node| node.id == self.id(replica));
             node.is_some_and(|node| node.is_primary() && node.has_slots())
         })
@@ -144,7 +160,7 @@ impl StoreCluster {
     /// # Errors
     /// [`Error::Late`] when it does not happen.
     pub async fn taken_for_dead(&self, index: usize) -> Result<()> {
-        self.all_see("the nodes to take one for dead", |view| {
+        self.all_see("the nodes to take one for dead", LIMIT, |view| {
             let node = view.iter().find(|node| node.id == self.id(index));
             node.is_some_and(NodeView::is_dead)
         })
@@ -225,8 +241,13 @@ impl StoreCluster {
     }
 
     /// Waits until every node that answers sees something.
-    async fn all_see(&self, what: &str, is_seen: impl Fn(&[NodeView]) -> bool) -> Result<()> {
-        eventually(what, LIMIT, async || {
+    async fn all_see(
+        &self,
+        what: &str,
+        limit: Duration,
+        is_seen: impl Fn(&[NodeView]) -> bool,
+    ) -> Result<()> {
+        eventually(what, limit, async || {
             for node in self.nodes.iter().filter(|node| node.answers()) {
                 let view = nodes::seen_by(node).await.ok()?;
                 is_seen(&view).then_some(())?;

@@ -1,6 +1,6 @@
 //! Slots that pass from one primary to another, in the steps of a live reshard.
 
-use super::{StoreCluster, nodes};
+use super::{LIMIT, StoreCluster, nodes};
 use crate::error::{Error, Result};
 use crate::resp::Value;
 use crate::server::{OWN_PASSWORD, OWN_USER};
@@ -101,7 +101,7 @@ impl StoreCluster {
                 self.set_slot(index, step.slot, &owner).await?;
             }
         }
-        self.all_see("all nodes to know the slot's owner", |view| {
+        self.all_see("all nodes to know the slot's owner", LIMIT, |view| {
             (view.iter()).any(|node| node.id == self.id(step.to) && node.has(step.slot))
         })
         .await
