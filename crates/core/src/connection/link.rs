@@ -73,6 +73,8 @@ pub(super) enum Doubt {
     NotMaster,
     /// Our keys are at another server now.
     Moved,
+    /// The server has another history than was thought.
+    Renamed,
 }
 
 /// When a link connects for the first time.
@@ -463,7 +465,7 @@ impl Supervisor {
         };
         match doubt {
             Doubt::Silent => lost("the server did not answer"),
-            Doubt::NotMaster | Doubt::Moved => {
+            Doubt::NotMaster | Doubt::Moved | Doubt::Renamed => {
                 // A server that was left behind by a failover may never answer.
                 let limit = if doubt == Doubt::Moved {
                     limit.min(FAREWELL)
@@ -479,10 +481,10 @@ impl Supervisor {
                 self.retired.spawn(async move {
                     let _ = tokio::time::timeout(limit, driver).await;
                 });
-                lost(if doubt == Doubt::Moved {
-                    "the keys are at another server now"
-                } else {
-                    "the server is no longer the master"
+                lost(match doubt {
+                    Doubt::Moved => "the keys are at another server now",
+                    Doubt::Renamed => "the server has another history now",
+                    _ => "the server is no longer the master",
                 })
             }
         }

@@ -61,7 +61,7 @@ pub use session::Session;
 pub use subscriptions::Message;
 pub use tracking::Invalidations;
 
-use link::State;
+use link::{Doubt, State};
 use links::{Hold, Links};
 use subscriptions::Listener;
 
@@ -234,6 +234,23 @@ impl Connection {
         let links = self.held()?;
         let value = request::carry_out_on(&links.commands, session, request, limit).await?;
         Ok(redis::from_redis_value(value)?)
+    }
+
+    /// Asks the server of a session for the name of its history, and gives the session up where that is another
+    /// one than at its beginning. A master gives its history another name when it gets its first replica, too;
+    /// all sessions with it have to know it by one name.
+    pub async fn review(&self, session: &Session) {
+        let (Ok(links), Some(run)) = (self.held(), &session.run) else {
+            return;
+        };
+        let mut question = redis::cmd("INFO");
+        question.arg("replication");
+        let request = Request::Command(question);
+        let answer = self.run_on::<String>(session, &request, links.timeout);
+        let now = answer.await.ok().and_then(|text| server::reign(run, &text));
+        if now.is_some_and(|now| now != *run) {
+            links.commands.distrust(session.epoch, Doubt::Renamed);
+        }
     }
 
     /// Subscribes to channels, until this connection is closed. Messages reach `receive` in the order of

@@ -36,19 +36,9 @@ impl Facts {
         let client = text(client).unwrap_or_default();
         let server = text(server).unwrap_or_default();
         let replication = text(replication).unwrap_or_default();
-        let line_of = |text: &'_ str, name: &str| {
-            let value = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            value.map(|value| value.trim().to_owned())
-        };
         let info = |name: &str| line_of(server, name);
         let run = info("run_id");
-        let reign = line_of(replication, "master_replid").and_then(|replication| {
-            // Half of each is more than enough, and both fit where names of runs go.
-            let half = |text: &str| text.get(..20).unwrap_or(text).to_owned();
-            Some(half(run.as_ref()?) + &half(&replication))
-        });
+        let reign = run.as_deref().and_then(|run| reign(run, replication));
         let address = client
             .split_whitespace()
             .find_map(|word| word.strip_prefix("addr="));
@@ -102,6 +92,22 @@ impl Facts {
         }
         Some(command)
     }
+}
+
+/// The reign in a run that an `INFO replication` tells of; `run` is the name of the run, or of another reign in it.
+pub(super) fn reign(run: &str, replication: &str) -> Option<String> {
+    let history = line_of(replication, "master_replid")?;
+    // Half of each is more than enough, and both fit where names of runs go.
+    let half = |text: &str| text.get(..20).unwrap_or(text).to_owned();
+    Some(half(run) + &half(&history))
+}
+
+/// The value of a line of `INFO`.
+fn line_of(text: &str, name: &str) -> Option<String> {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.map(|value| value.trim().to_owned())
 }
 
 /// Whether an address is that of one connection. All clients of a unix socket have the same.

@@ -19,6 +19,9 @@ use crate::survey::Survey;
 /// How often it is looked whether the link is up; a look at a flag in this process.
 const LINK_CHECK: Duration = Duration::from_millis(250);
 
+/// How often the server is asked for the name of its history.
+const REVIEW: Duration = Duration::from_secs(5);
+
 /// Hears of each change of belief.
 pub(super) type Watcher = Box<dyn Fn(&Belief) + Send + Sync>;
 
@@ -144,6 +147,23 @@ impl Inner {
                 known.clone_from(&outage);
                 drop(known);
                 self.tell_all(|| Command::Outage(outage.clone()));
+            }
+        }
+    }
+
+    /// Keeps all sessions that serve locks at one name for one history of the server: a record that was written
+    /// under another name than a candidate's looks to it like one from before a failover.
+    pub(super) async fn review_sessions(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(REVIEW).await;
+            if lock(&self.electors).is_empty() {
+                continue;
+            }
+            let elsewhere: Vec<Connection> = lock(&self.elsewhere).values().cloned().collect();
+            for connection in elsewhere.iter().chain([&self.connection]) {
+                if let Some(session) = connection.session() {
+                    connection.review(&session).await;
+                }
             }
         }
     }

@@ -138,6 +138,10 @@ impl Elections {
                 let inner = Arc::clone(&inner);
                 move || Arc::clone(&inner).watch_memory()
             })),
+            tokio::spawn(supervised("what reviews the sessions of elections", {
+                let inner = Arc::clone(&inner);
+                move || Arc::clone(&inner).review_sessions()
+            })),
         ];
         Ok(Self {
             inner,

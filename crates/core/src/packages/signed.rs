@@ -232,7 +232,7 @@ fn refused(error: &Error) -> Error {
 }
 
 /// The revision that the fields of a head name.
-fn read_head(take: &mut impl FnMut(&str) -> String) -> Newest {
+pub(super) fn read_head(take: &mut impl FnMut(&str) -> String) -> Newest {
     let (number, id) = (take("number"), take("id"));
     if number.is_empty() && id.is_empty() {
         return Newest::Nothing;

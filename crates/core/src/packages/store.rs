@@ -9,6 +9,8 @@ use super::list::{LIST_LIMIT, PackageList};
 use super::lock::{LOCK_LIMIT, Lock};
 use super::message::Note;
 use super::name::PackageName;
+#[cfg(any(test, feature = "fuzzing"))]
+use super::signed;
 use super::tarball::{Digest, TARBALL_LIMIT};
 use crate::codec;
 use crate::config::Compression;
@@ -459,9 +461,12 @@ pub(crate) fn fuzz(text: &str) {
         let again = to_json(&types).expect("types have a text");
         assert_eq!(serde_json::from_str::<Types>(&again).ok(), Some(types));
     }
-    let fields = text.lines().filter_map(|line| line.split_once('='));
-    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    if let Newest::Revision(head) = read_head(fields.collect()) {
+    let fields: HashMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once('='))
+        .collect();
+    let mut take = |name: &str| fields.get(name).copied().unwrap_or_default().to_owned();
+    if let Newest::Revision(head) = signed::read_head(&mut take) {
         assert_eq!(Note::published(&head).packages, Some(head.number));
     }
 }

@@ -139,3 +139,30 @@ async fn without_the_right_to_listen_followers_find_out_by_themselves() {
     let options = json!({ "username": "deaf", "password": "secret" });
     one_after_the_other(&server, &options).await;
 }
+
+#[tokio::test]
+async fn a_replica_that_attaches_keeps_nobody_from_leading() {
+    let server = Server::start_default().await.expect("a server");
+    // Two admins that know the server from before it had a replica, and workers from after: it has given
+    // its history another name in between, as a master does for its first replica.
+    let admins = [
+        Instance::reserve(server.address()),
+        Instance::reserve(server.address()),
+    ];
+    until("an admin stands in", async || {
+        leaders(&[&admins[0], &admins[1]]) == 1
+    })
+    .await;
+    let replica = Server::builder().replica_of(&server).start().await;
+    let _replica = replica.expect("a replica");
+    until("the replica", async || {
+        let info = look(&server, &["INFO", "replication"]).await;
+        info.text()
+            .is_some_and(|info| info.contains("state=online"))
+    })
+    .await;
+    let worker = Instance::start(server.address());
+    worker.must_lead().await;
+    worker.must_renew(6).await;
+    assert_eq!(leaders(&[&admins[0], &admins[1]]), 0);
+}
