@@ -19,6 +19,7 @@ const SUITES = /** @type {const} */ (['rust', 'node-red-4', 'node-red-5']);
 /** Nothing in these depends on the version of Node-RED. */
 const RUN_ONCE = [
   'bench-arithmetic.test.js',
+  'channel-garbage.test.js',
   'context-atomic.test.js',
   'context-checker.test.js',
   'context-contract.test.js',
@@ -45,6 +46,7 @@ const RUN_ONCE = [
   'packages-machine.test.js',
   'packages-sync-off.test.js',
   'packaging.test.js',
+  'panics.test.js',
   'setup.test.js',
   'topologies.test.js',
   // It starts the Node-RED of this repository whatever the suite.

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { before, test } = require('node:test');
 const { startCluster } = require('./support/cluster');
 const { SHARED_CONTEXT, codeEndpoint, run } = require('./support/context-flows');
+const { debugAddon } = require('./support/debug-addon');
 const { temporaryDirectory } = require('./support/directories');
 const { endpoint, tab } = require('./support/flows');
 const { LED, ask, leaderNode } = require('./support/leader-flows');
@@ -33,13 +34,14 @@ const GET = codeEndpoint('tab', 'get', `
 `);
 
 before(async () => {
+  const addon = debugAddon();
   cluster = await startCluster(scope, {
     workers: 1,
     source: SHARED_CONTEXT,
     // What is kept needs no read of the store, and so no task of the context.
     valkey: { nearCache: false },
-    adminOptions: { env: { NODE_RED_CLUSTER_TEST_FAULT: faultOf('admin') } },
-    workerOptions: { env: { NODE_RED_CLUSTER_TEST_FAULT: faultOf('worker') } },
+    adminOptions: { env: { ...addon, NODE_RED_CLUSTER_TEST_FAULT: faultOf('admin') } },
+    workerOptions: { env: { ...addon, NODE_RED_CLUSTER_TEST_FAULT: faultOf('worker') } },
   });
   await deploy();
 });
@@ -151,6 +153,14 @@ test('what keeps the packages begins anew after a panic', async () => {
     await instance.waitForLog(/what keeps the packages of this instance begins anew/, { from });
   }
 });
+
+for (const place of ['link', 'subscriber']) {
+  test(`the ${place} of an instance connects anew after a panic`, async () => {
+    await panic(worker(), place);
+    assert.equal(await run(worker(), 'set', { value: 5 }), 'written');
+    await deploy();
+  });
+}
 
 /** @returns {Promise<number>} the number of the revision that the worker shows as running */
 async function running() {

@@ -1,8 +1,10 @@
 //! One supervised link: connects, notices its end, reconnects with backoff, forever.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::watch;
@@ -17,6 +19,7 @@ use super::session::Session;
 use super::tracking::Tracker;
 use crate::config::{ConnectionConfig, Endpoint};
 use crate::error::{Code, Error, Result};
+use crate::fault;
 
 /// A PING goes out this often on an open link, because nothing else notices a half-open peer.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -39,6 +42,9 @@ const LONGEST_SEARCH: Duration = Duration::from_millis(500);
 
 /// How long a server from which our keys have gone may take to answer what it was asked before.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The pause after a fault of this program, which may come back at once.
+pub(super) const AFTER_FAULT: Duration = Duration::from_secs(1);
 
 /// What a link is doing.
 #[derive(Clone)]
@@ -154,6 +160,7 @@ impl Link {
             greeter: Greeter::new(Arc::clone(&route), config, name.clone(), duties.clone()),
             duties,
             name,
+            epoch: 0,
             down_since: Instant::now(),
             ping_limit,
             state: state_sender,
@@ -313,6 +320,8 @@ struct Supervisor {
     suspected: watch::Receiver<Suspect>,
     /// Connections that are no longer used but may still answer what was sent on them.
     retired: JoinSet<()>,
+    /// That of the newest connection.
+    epoch: u64,
     /// When the link was last lost, at first when it was begun.
     down_since: Instant,
     /// When the log last heard of an outage, unless a settled connection came after it.
@@ -333,7 +342,14 @@ impl Supervisor {
         let connected = async {
             if wish.wait_for(|wanted| *wanted).await.is_ok() {
                 self.down_since = Instant::now();
-                self.keep_connected().await;
+                while outlived(self.keep_connected()).await.is_none() {
+                    self.state.send_replace(State::Down {
+                        reason: Some(fault::error()),
+                        since: Instant::now(),
+                        tried: true,
+                    });
+                    tokio::time::sleep(AFTER_FAULT).await;
+                }
             }
         };
         tokio::select! {
@@ -351,12 +367,12 @@ impl Supervisor {
             Backoff::default()
         };
         let mut target = self.route.locator.target();
-        let mut epoch = 0;
         let mut outage: Option<Outage> = None;
         loop {
-            match self.greeter.connect(epoch + 1).await {
+            match self.greeter.connect(self.epoch + 1).await {
                 Ok(greeting) => {
-                    epoch += 1;
+                    self.epoch += 1;
+                    let epoch = self.epoch;
                     let connected = Instant::now();
                     self.report_connected(outage.take());
                     self.state.send_replace(State::Up {
@@ -391,7 +407,7 @@ impl Supervisor {
                     self.report_outage(&mut outage, &error);
                     // Before the first connect a refusal is a wrong setting; later it may be a
                     // password being rotated, and an application that runs must not give up.
-                    let refused = epoch == 0 && cannot_heal(&error);
+                    let refused = self.epoch == 0 && cannot_heal(&error);
                     self.state.send_replace(if refused {
                         State::Refused { error }
                     } else {
@@ -425,6 +441,7 @@ impl Supervisor {
         let heartbeat = async move {
             loop {
                 tokio::time::sleep(HEARTBEAT).await;
+                fault::point("link");
                 let ping = redis::cmd("PING");
                 match tokio::time::timeout(limit, ping.exec_async(&mut connection)).await {
                     Ok(Ok(())) => {}
@@ -519,6 +536,12 @@ impl Supervisor {
             _ => tracing::debug!("link {} to the store at {} is up", self.name, self.place),
         }
     }
+}
+
+/// The outcome of a part of a link; none where it panicked, of which the log has the place. The link goes on.
+pub(super) async fn outlived<T>(part: impl Future<Output = T>) -> Option<T> {
+    let part = fault::named("a link to the store", part);
+    AssertUnwindSafe(part).catch_unwind().await.ok()
 }
 
 struct Outage {

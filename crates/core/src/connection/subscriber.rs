@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::greeting::{greeting_error, identity};
-use super::link::is_of_the_link;
+use super::link::{AFTER_FAULT, is_of_the_link, outlived};
 use super::route::Route;
 use super::subscriptions::{Message, Step, Subscriptions};
 use crate::config::{ConnectionConfig, Endpoint};
 use crate::error::{Code, Error, Result};
+use crate::fault;
 
 /// A PING goes out this often, because nothing else notices a half-open peer. Failover is heard of here.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -55,7 +56,11 @@ pub(super) fn start(
     };
     tokio::spawn(async move {
         tokio::select! {
-            () = subscriber.listen_forever() => {}
+            () = async {
+                while outlived(subscriber.listen_forever()).await.is_none() {
+                    tokio::time::sleep(AFTER_FAULT).await;
+                }
+            } => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     });
@@ -146,6 +151,7 @@ impl Subscriber {
                     }
                 }
                 () = tokio::time::sleep_until(next) => {
+                    fault::point("subscriber");
                     answer(sink.ping::<redis::Value>()).await??;
                     *settled = true;
                     next = Instant::now() + HEARTBEAT;

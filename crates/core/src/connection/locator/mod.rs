@@ -27,6 +27,7 @@ use self::sentinels::Sentinels;
 pub(super) use self::slots::redirection;
 use crate::config::{ConnectionConfig, Endpoint, HostPort, Topology};
 use crate::error::Result;
+use crate::supervised::supervised;
 
 /// How long what a server said of the place of a slot is believed without asking others: by then they know too.
 const REDIRECTION_COUNTS: Duration = Duration::from_secs(2);
@@ -174,17 +175,25 @@ pub(super) fn start(locator: &Arc<Locator>, mut stopped: watch::Receiver<bool>) 
         return;
     }
     let locator = Arc::clone(locator);
-    tokio::spawn(async move {
-        let news = || locator.news.send_modify(|count| *count += 1);
-        let listening = async {
-            match &locator.way {
-                Way::Sentinels(sentinels) => listening::listen(sentinels, news).await,
-                Way::Fixed(_) | Way::Nodes(_) => std::future::pending().await,
+    let kept = supervised("what finds the master of the store", move || {
+        let locator = Arc::clone(&locator);
+        async move {
+            let news = || locator.news.send_modify(|count| *count += 1);
+            let listening = async {
+                match &locator.way {
+                    Way::Sentinels(sentinels) => listening::listen(sentinels, news).await,
+                    Way::Fixed(_) | Way::Nodes(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = follow(&locator) => {}
+                () = listening => {}
             }
-        };
+        }
+    });
+    tokio::spawn(async move {
         tokio::select! {
-            () = follow(&locator) => {}
-            () = listening => {}
+            () = kept => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
         }
     });
