@@ -126,7 +126,7 @@ async function runSuite(suite, selection) {
 function runRustTests() {
   // A test spends most of its time waiting for servers and for leases to end: cargo's one at a time for each core is few.
   const threads = 4 * os.availableParallelism();
-  return runToEnd('cargo', ['test', '--workspace', '--locked', '--', `--test-threads=${threads}`], { cwd: ROOT });
+  return runToEnd('cargo', ['test', '--workspace', '--locked', '--no-fail-fast', '--', `--test-threads=${threads}`], { cwd: ROOT });
 }
 
 /**

@@ -110,7 +110,7 @@ describe('a config node', () => {
     ['a port out of range', { port: '70000' }, /port/],
     ['a database that is none', { database: '-1' }, /database|db/],
     ['a certificate that is none', { tls: true, ca: 'nonsense' }, /ca\b|certificate/],
-    ['sentinels, which are not supported yet', { sentinels: '127.0.0.1:26379', sentinelName: 'main' }, /sentinel/i],
+    ['sentinels beside nodes of a Cluster', { sentinels: '127.0.0.1:26379', sentinelName: 'main', clusterNodes: '127.0.0.1:7000' }, /cluster/],
     ['sentinels that are none', { sentinels: '127.0.0.1:abc', sentinelName: 'main' }, /sentinel/i],
   ]);
   for (const [what, properties, says] of wrong) {

@@ -44,7 +44,7 @@ afterEach(() => {
 });
 
 /** @param {string} version */
-const flowsOf = (version) => [tab('tab'), ...endpoint('tab', 'version', version), account('account', { password: version })];
+const flowsOf = (version) => [tab('tab'), ...endpoint('tab', 'version', version), account('account', { password: `secret-of-${version}` })];
 
 const FORGED = JSON.stringify(flowsOf('forged'));
 

@@ -12,12 +12,12 @@ const { startSentinelGroup, startStoreCluster } = require('./support/topologies'
 const addressesOf = (addresses) => addresses.map(({ host, port }) => ({ host, port }));
 
 test('on a Sentinel group, through a change of the master and the death of the next one', async (t) => {
-  const group = await startSentinelGroup(t, { name: 'nodered', replicas: 2, password: 'data', sentinelPassword: 'watch' });
+  const group = await startSentinelGroup(t, { name: 'nodered', replicas: 2, password: 'data-password', sentinelPassword: 'watch-password' });
   const sentinels = addressesOf(group.sentinels);
   const cluster = await startPackageCluster(t, {
     store: group.store,
     source: FEATURE_SETTINGS,
-    valkey: { sentinels, name: group.name, password: 'data', sentinelPassword: 'watch' },
+    valkey: { sentinels, name: group.name, password: 'data-password', sentinelPassword: 'watch-password' },
   });
   await assertAllFeatures(cluster, 'before');
   await assertSharesPackages(cluster, 'first');
@@ -34,11 +34,11 @@ test('on a Sentinel group, through a change of the master and the death of the n
 });
 
 test('on a Cluster, through the death of a node and the move of the slot', async (t) => {
-  const nodes = await startStoreCluster(t, { password: 'data' });
+  const nodes = await startStoreCluster(t, { password: 'data-password' });
   const cluster = await startPackageCluster(t, {
     store: nodes.store,
     source: FEATURE_SETTINGS,
-    valkey: { cluster: addressesOf(nodes.nodes), password: 'data' },
+    valkey: { cluster: addressesOf(nodes.nodes), password: 'data-password' },
   });
   await assertAllFeatures(cluster, 'before');
   await assertSharesPackages(cluster, 'first');

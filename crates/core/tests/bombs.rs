@@ -17,8 +17,8 @@ use node_red_cluster_core::flows::content::Content;
 use node_red_cluster_core::flows::store::RevisionStore;
 use node_red_cluster_core::keyspace::Scope;
 use node_red_cluster_core::packages::store::PackageStore;
-use serde_json::json;
-use support::Store;
+use support::access::{WORKER, logged_in};
+use support::{Store, block};
 
 /// What the bomb decompresses to.
 const CONTENT: usize = 1 << 30;
@@ -160,8 +160,7 @@ async fn packages_refuse_a_bomb() {
 #[tokio::test(flavor = "multi_thread")]
 async fn context_refuses_a_bomb() {
     let store = Store::start().await;
-    let address = store.server.address();
-    let block = json!({ "host": address.ip().to_string(), "port": address.port() });
+    let block = logged_in(block(store.server.address()), WORKER);
     let parsed = parse_context(&block.to_string(), "null", &|_| None).expect("settings");
     let context = Context::open(parsed.config, Box::new(|| {}), Box::new(|| None));
     let context = context.expect("a context");

@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cluster::{Instance, Options, field, named};
-use crate::support::{look, text, until};
+use crate::support::{access, look, text, until};
 
 const ONE: &str = "one-0123456789abcdef0123456789abcdef";
 const TWO: &str = "two-0123456789abcdef0123456789abcdef";
@@ -82,7 +82,7 @@ async fn put_back(server: &Server, name: &str) {
 
 #[tokio::test]
 async fn without_a_key_nothing_of_signatures_is_written() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = Instance::admin(&server).await;
     let saved = admin.deploy(&named("a"), DeployType::Full).await;
     saved.expect("saved");
@@ -116,7 +116,7 @@ async fn without_a_key_nothing_of_signatures_is_written() {
 
 #[tokio::test]
 async fn what_was_signed_is_followed_and_so_are_start_and_stop() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = admin(&server).await;
     let worker = worker(&server).await;
     for name in ["a", "b"] {
@@ -146,7 +146,7 @@ async fn what_was_signed_is_followed_and_so_are_start_and_stop() {
 
 #[tokio::test]
 async fn each_field_that_a_thief_changes_is_refused_and_the_next_deploy_heals_it() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = admin(&server).await;
     let worker = worker(&server).await;
     let mut number = 0;
@@ -186,7 +186,7 @@ async fn each_field_that_a_thief_changes_is_refused_and_the_next_deploy_heals_it
 
 #[tokio::test]
 async fn an_admin_without_a_key_is_not_followed() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = admin(&server).await;
     let worker = worker(&server).await;
     admin
@@ -211,7 +211,7 @@ async fn an_admin_without_a_key_is_not_followed() {
 
 #[tokio::test]
 async fn an_older_revision_is_put_right_by_an_admin_and_followed_by_nobody() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let first = admin(&server).await;
     let follower = worker(&server).await;
     first
@@ -250,7 +250,7 @@ async fn an_older_revision_is_put_right_by_an_admin_and_followed_by_nobody() {
 
 #[tokio::test]
 async fn a_run_state_of_before_is_refused_after_a_restart_too() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = admin(&server).await;
     let worker = worker(&server).await;
     admin
@@ -288,7 +288,7 @@ async fn a_run_state_of_before_is_refused_after_a_restart_too() {
 
 #[tokio::test]
 async fn a_new_worker_waits_for_something_signed() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let keyless = Instance::admin(&server).await;
     keyless
         .deploy(&named("unsigned"), DeployType::Full)
@@ -322,7 +322,7 @@ async fn a_new_worker_waits_for_something_signed() {
 
 #[tokio::test]
 async fn an_admin_that_gets_a_key_signs_what_it_has_on_its_disk() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let keyless = Instance::admin(&server).await;
     let saved = keyless.deploy(&named("a"), DeployType::Full).await;
     let saved = saved.expect("saved");
@@ -344,7 +344,7 @@ async fn an_admin_that_gets_a_key_signs_nothing_else() {
         &["HSET", "nodered:revision", "id", "another"],
     ];
     for theft in thefts {
-        let server = Server::start_default().await.expect("a server");
+        let server = access::server().await;
         let keyless = Instance::admin(&server).await;
         keyless
             .deploy(&named("a"), DeployType::Full)
@@ -364,7 +364,7 @@ async fn an_admin_that_gets_a_key_signs_nothing_else() {
 
 #[tokio::test]
 async fn credentials_that_were_changed_alone_come_from_the_history() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = admin(&server).await;
     admin
         .deploy(&named("a"), DeployType::Full)
@@ -390,7 +390,7 @@ async fn credentials_that_were_changed_alone_come_from_the_history() {
 
 #[tokio::test]
 async fn a_history_that_was_changed_makes_nobody_restart_too_little() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let admin = admin(&server).await;
     let worker = keyed(Role::Worker, &server, &json!(ONE), None);
     admin
@@ -417,7 +417,7 @@ async fn a_history_that_was_changed_makes_nobody_restart_too_little() {
 
 #[tokio::test]
 async fn keys_are_changed_one_instance_after_the_other_and_nobody_refuses_anything() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let mut leading = keyed(Role::Admin, &server, &json!(ONE), None);
     leading.start().await;
     leading
@@ -451,7 +451,7 @@ async fn keys_are_changed_one_instance_after_the_other_and_nobody_refuses_anythi
 
 #[tokio::test]
 async fn a_restart_with_the_new_key_signs_what_the_old_one_signed() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let before = admin(&server).await;
     before
         .deploy(&named("a"), DeployType::Full)
@@ -472,7 +472,7 @@ async fn a_restart_with_the_new_key_signs_what_the_old_one_signed() {
 
 #[tokio::test]
 async fn an_emptied_store_is_refilled_signed_also_by_an_admin_whose_disk_was_not() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let keyless = Instance::admin(&server).await;
     keyless
         .deploy(&named("a"), DeployType::Full)
@@ -498,7 +498,7 @@ async fn an_emptied_store_is_refilled_signed_also_by_an_admin_whose_disk_was_not
 
 #[tokio::test]
 async fn an_admin_that_lost_its_disk_with_the_store_is_followed_again() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let lost = admin(&server).await;
     let worker = worker(&server).await;
     for name in ["a", "b", "c"] {
@@ -519,7 +519,7 @@ async fn an_admin_that_lost_its_disk_with_the_store_is_followed_again() {
 
 #[tokio::test]
 async fn of_two_admins_that_start_and_stop_at_once_both_are_believed() {
-    let server = Server::start_default().await.expect("a server");
+    let server = access::server().await;
     let one = admin(&server).await;
     one.deploy(&named("a"), DeployType::Full)
         .await
