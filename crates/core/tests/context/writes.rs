@@ -1,7 +1,9 @@
 //! Plain writes: keys, order, atomicity, bounds.
 
+use std::time::Duration;
+
 use node_red_cluster_core::error::Code;
-use node_red_cluster_testkit::Server;
+use node_red_cluster_testkit::{Server, Value};
 use serde_json::json;
 
 use crate::process::Process;
@@ -29,6 +31,24 @@ async fn a_property_is_a_key_of_the_contract_with_json_in_it() {
     );
 }
 
+/// Waits until the store's clock has gone on for longer than two processes may differ about it: each knows it as
+/// well as its greeting was quick.
+async fn a_moment_later(server: &Server) {
+    let time = async || -> Duration {
+        let reply = look(server, &["TIME"]).await;
+        let Value::Array(parts) = reply else {
+            panic!("a time: {reply:?}");
+        };
+        let part = |index: usize| parts[index].text().and_then(|text| text.parse().ok());
+        Duration::from_secs(part(0).unwrap()) + Duration::from_micros(part(1).unwrap())
+    };
+    let begun = time().await;
+    until("a moment later", async || {
+        time().await > begun + Duration::from_millis(300)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn names_come_in_the_order_in_which_properties_were_first_set() {
     let server = access::server().await;
@@ -38,8 +58,10 @@ async fn names_come_in_the_order_in_which_properties_were_first_set() {
         process.put(name, "1").unwrap();
     }
     process.set("global", "b", Some("2")).await.unwrap();
+    a_moment_later(&server).await;
     other.set("global", "c", Some("1")).await.unwrap();
     assert_eq!(process.names("global").await, ["z", "b", "a", "c"]);
+    a_moment_later(&server).await;
     process.set("global", "z", None).await.unwrap();
     process.set("global", "z", Some("1")).await.unwrap();
     assert_eq!(other.names("global").await, ["b", "a", "c", "z"]);

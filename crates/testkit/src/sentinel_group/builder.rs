@@ -52,7 +52,7 @@ impl Default for Settings {
             tls: false,
             sentinel_tls: false,
             append_only: false,
-            down_after: Duration::from_secs(1),
+            down_after: Duration::from_secs(2),
             failover_timeout: Duration::from_secs(3),
             lines: Vec::new(),
         }
@@ -122,7 +122,7 @@ impl SentinelGroupBuilder {
         self
     }
 
-    /// How long a server may be silent until Sentinels find it down, 1 second unless given.
+    /// How long a server may be silent until Sentinels find it down, 2 seconds unless given.
     pub fn down_after(mut self, silence: Duration) -> Self {
         self.settings.down_after = silence;
         self
