@@ -50,7 +50,7 @@ const FLOWS = [
  * @returns {Promise<Still>}
  */
 async function standStill(scope, { program, seconds: length, settle, real = 0, light = 0 }) {
-  const store = await startStore({ config: ['--appendfsync', 'everysec', '--maxclients', String(MOST_CONNECTIONS)] });
+  const store = await startStore({ open: true, config: ['--appendfsync', 'everysec', '--maxclients', String(MOST_CONNECTIONS)] });
   scope.after(store.release);
   const cluster = await startCluster(scope, {
     workers: 0,
