@@ -1,5 +1,6 @@
 //! A second connection of a link, for requests that the server of our slot sends elsewhere while the slot is on
-//! its way to another node (`ASK`). It is open only as long as that lasts.
+//! its way to another node (`ASK`). It is opened for the first of them, and closed once the slot has arrived, when it
+//! fails, and with the link; after a move that was cancelled it stays, idle.
 //!
 //! Nothing ends its sessions at the server as [`super::greeting`] does: where its reply is lost, a repeat may be
 //! overtaken by the first copy. A slot is under way for a moment, and both nodes have to be in trouble then.
