@@ -11,6 +11,7 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 
 const { setUpForTesting } = require('./setup/index.js');
+const { collectFailures } = require('./support/failures.js');
 const { ROOT } = require('./support/paths.js');
 const { runToEnd } = require('./support/run.js');
 const { runMain, unusable } = require('./support/stop.js');
@@ -66,7 +67,7 @@ const USAGE = `Usage: npm test -- [--only SUITE]... [--name PATTERN] [FILE]...
 /**
  * @typedef {typeof SUITES[number]} Suite
  * @typedef {{suites: readonly Suite[], words: string[], name: string | undefined}} Selection
- * @typedef {{suite: Suite, outcome: 'passed' | 'failed' | 'no tests selected', seconds: number}} Result
+ * @typedef {{suite: Suite, outcome: 'passed' | 'failed' | 'no tests selected', seconds: number, failures: string[]}} Result
  */
 
 /**
@@ -115,27 +116,35 @@ function parseTyped(commandLine) {
  */
 async function runSuite(suite, selection) {
   const files = suite === 'rust' ? [] : testFiles(suite, selection.words);
-  if (suite !== 'rust' && files.length === 0) return { suite, outcome: 'no tests selected', seconds: 0 };
+  if (suite !== 'rust' && files.length === 0) return { suite, outcome: 'no tests selected', seconds: 0, failures: [] };
   console.log(`\n== ${suite} ==`);
   const started = performance.now();
-  const code = suite === 'rust' ? await runRustTests() : await runEndToEndTests(suite, files, selection.name);
-  return { suite, outcome: code === 0 ? 'passed' : 'failed', seconds: (performance.now() - started) / 1000 };
+  const failures = collectFailures();
+  const code = suite === 'rust' ? await runRustTests(failures) : await runEndToEndTests(suite, files, selection.name, failures);
+  return { suite, outcome: code === 0 ? 'passed' : 'failed', seconds: (performance.now() - started) / 1000, failures: failures.lines() };
 }
 
-/** @returns {Promise<number>} exit code */
-function runRustTests() {
+/**
+ * @param {import('./support/failures.js').Failures} failures
+ * @returns {Promise<number>} exit code
+ */
+function runRustTests(failures) {
   // A test spends most of its time waiting for servers and for leases to end: cargo's one at a time for each core is few.
   const threads = 4 * os.availableParallelism();
-  return runToEnd('cargo', ['test', '--workspace', '--locked', '--no-fail-fast', '--', `--test-threads=${threads}`], { cwd: ROOT });
+  return runToEnd('cargo', ['test', '--workspace', '--locked', '--no-fail-fast', '--', `--test-threads=${threads}`], {
+    cwd: ROOT,
+    onOutput: failures.take,
+  });
 }
 
 /**
  * @param {Suite} suite
  * @param {string[]} files
  * @param {string | undefined} name
+ * @param {import('./support/failures.js').Failures} failures
  * @returns {Promise<number>} exit code
  */
-function runEndToEndTests(suite, files, name) {
+function runEndToEndTests(suite, files, name, failures) {
   const parameters = [
     '--test',
     '--test-reporter=spec',
@@ -147,7 +156,8 @@ function runEndToEndTests(suite, files, name) {
   ];
   return runToEnd(process.execPath, parameters, {
     cwd: ROOT,
-    env: { ...process.env, NODE_RED_VERSION: suite === 'node-red-5' ? '5' : '4' },
+    env: { ...process.env, NODE_RED_VERSION: suite === 'node-red-5' ? '5' : '4', ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : {}) },
+    onOutput: failures.take,
   });
 }
 
@@ -170,6 +180,9 @@ function testFiles(suite, words) {
  * @returns {number} exit code
  */
 function report(results) {
+  for (const { suite, failures } of results) {
+    if (failures.length > 0) console.log(`\n== failed in ${suite} ==\n${failures.join('\n')}`);
+  }
   console.log('');
   for (const { suite, outcome, seconds } of results) {
     console.log(`${suite.padEnd(12)}${outcome.padEnd(20)}${seconds.toFixed(1).padStart(7)} s`);

@@ -91,16 +91,19 @@ function runNpm(parameters, options) {
  *
  * @param {string} command
  * @param {string[]} parameters
- * @param {{cwd?: string, env?: NodeJS.ProcessEnv}} [options]
+ * @param {{cwd?: string, env?: NodeJS.ProcessEnv, onOutput?: (chunk: Buffer) => void}} [options] `onOutput` sees
+ *   what the program prints on stdout, too
  * @returns {Promise<number>} the exit code, also for a program that a signal ended
  */
-function runToEnd(command, parameters, options = {}) {
+function runToEnd(command, parameters, { onOutput, ...options } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, parameters, { ...options, stdio: 'inherit' });
+    const child = spawn(command, parameters, { ...options, stdio: ['inherit', onOutput ? 'pipe' : 'inherit', 'inherit'] });
+    if (onOutput) child.stdout?.on('data', onOutput).pipe(process.stdout, { end: false });
     const forwards = FORWARDED_SIGNALS.map((signal) => ({ signal, forward: () => void child.kill(signal) }));
     for (const { signal, forward } of forwards) process.on(signal, forward);
     child.once('error', (error) => reject(failed(`Could not start ${command}: ${error.message}.`)));
-    child.once('exit', (code, signal) => {
+    // What is read here has come whole only when the pipe is closed.
+    child.once(onOutput ? 'close' : 'exit', (/** @type {number | null} */ code, /** @type {NodeJS.Signals | null} */ signal) => {
       for (const { signal: name, forward } of forwards) process.off(name, forward);
       // By convention a program that a signal ended has 128 and the signal's number as its code.
       resolve(code ?? 128 + os.constants.signals[signal ?? 'SIGKILL']);
