@@ -8,6 +8,8 @@ const { stripVTControlCharacters } = require('node:util');
 /** The lines with which cargo and Node.js begin to tell of failures, and the one with which cargo ends. */
 const BEGINS = /^(failures:|✖ failing tests:)$/;
 const ENDS = /^test result:/;
+/** Frames of a stack that belong to nobody who could mend it. */
+const FRAME = /^\s+(\d+: |at (.*\(|async .*)?(\/rustc\/|.*\/\.cargo\/|node:internal))/;
 /** Of a suite only the first of its lines about failures are kept: enough for a few, and not a second log of many. */
 const MOST_LINES = 200;
 
@@ -27,7 +29,7 @@ function collectFailures() {
     const plain = stripVTControlCharacters(line).trimEnd();
     if (BEGINS.test(plain)) within = true;
     else if (ENDS.test(plain)) within = false;
-    else if (within && plain !== '') kept.push(plain);
+    else if (within && plain !== '' && !FRAME.test(plain)) kept.push(plain);
   };
   return {
     take(chunk) {

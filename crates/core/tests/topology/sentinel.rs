@@ -6,7 +6,7 @@ use node_red_cluster_core::connection::{Connection, Lane, Repeat};
 use node_red_cluster_testkit::{SentinelGroup, eventually};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::support::ear::{Ear, Event, keys};
 use crate::support::{PATIENT, SOON, ask, command, look, open, text, until};
@@ -101,12 +101,17 @@ async fn a_master_that_was_killed_is_replaced_within_a_second_of_the_sentinels()
     ear.forget();
     look(master, &["SET", "n:a", "1"]).await;
     ear.until_last(keys("n:a")).await;
-    until("a listener at the new master", async || {
-        look(master, &["PUBLISH", "news", "hello"]).await.integer() == Some(1)
+    // Published again and again: one that meets a session just being replaced is lost, as pub/sub promises no more.
+    until("a message of the new master", || {
+        let received = messages
+            .try_recv()
+            .is_ok_and(|message| message.payload == b"hello");
+        async move {
+            look(master, &["PUBLISH", "news", "hello"]).await;
+            received
+        }
     })
     .await;
-    let message = timeout(SOON, messages.recv()).await.expect("in time");
-    assert_eq!(message.expect("a message").payload, b"hello");
 }
 
 #[tokio::test]
