@@ -368,6 +368,7 @@ impl Cluster {
     pub async fn close(&self) {
         self.inner.flows.close();
         self.inner.packages.close();
+        self.inner.flows.flush().await;
         self.inner.settings.flush().await;
         self.inner.sessions.flush().await;
         let heartbeat = lock(&self.inner.heartbeat).take();

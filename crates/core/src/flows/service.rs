@@ -141,6 +141,11 @@ impl Flows {
         self.inner.stop.send_replace(true);
     }
 
+    /// Waits until what is being written to the disk is there, so that a process that ends leaves the newest.
+    pub async fn flush(&self) {
+        drop(self.inner.disk.lock().await);
+    }
+
     /// SHA-256 of the flows that run, hexadecimal; what the editor knows as `rev`.
     pub fn running_hash(&self) -> Option<String> {
         lock(&self.inner.follower)
