@@ -15,7 +15,7 @@ const { fileScope } = require('./support/scope');
 /** Messages of one flood, on all channels together. */
 const FLOOD = 6_000;
 /** Beginnings that get a message further than its first byte. */
-const BEGINNINGS = ['', '{', '{"revision":', '{"packages":1,"id":"', '{"lock":"nodered:leader","', '[', '"', '{"sync":"'];
+const beginnings = () => ['', '{', '{"revision":', '{"packages":1,"id":"', `{"lock":"${cluster.key('leader')}","`, '[', '"', '{"sync":"'];
 
 const scope = fileScope();
 /** @type {import('./support/cluster').Cluster} */
@@ -40,12 +40,12 @@ before(async () => {
  */
 function garbage(random) {
   const bytes = Uint8Array.from({ length: random.below(300) }, () => random.below(256));
-  return Buffer.concat([Buffer.from(random.pick(BEGINNINGS)), bytes]);
+  return Buffer.concat([Buffer.from(random.pick(beginnings())), bytes]);
 }
 
 /** @param {import('./support/context-random').Random} random */
 async function flood(random) {
-  const channels = ['nodered:flows:updated', 'nodered:packages:updated', 'nodered:elections', 'nodered:debug'];
+  const channels = ['flows:updated', 'packages:updated', 'elections', 'debug'].map(cluster.key);
   let counted = 0;
   for (let sent = 0; sent < FLOOD; sent += 200) {
     const messages = Array.from({ length: 200 }, (_, index) => {
