@@ -12,7 +12,7 @@ use node_red_cluster_core::context::migrate::{
 use node_red_cluster_core::error::Code;
 use node_red_cluster_core::keyspace::{Keyspace, Scope};
 use node_red_cluster_testkit::{Proxy, Value};
-use support::{IMPATIENT, PATIENT, Store, access, block, configuration, open};
+use support::{BRIEF, PATIENT, Store, access, block, configuration, open};
 use tokio::sync::oneshot;
 
 const GLOBAL: &str = "nodered:context:global:";
@@ -472,7 +472,7 @@ async fn a_migration_that_lost_the_store_goes_on_when_it_is_run_again() {
     let proxy = Arc::new(proxy.expect("a proxy"));
     let connection = open(
         &access::logged_in(block(proxy.address()), access::ADMIN),
-        IMPATIENT,
+        BRIEF,
     );
     connection.ready(PATIENT).await.expect("the store");
     let keyspace = &older.store.keyspace;

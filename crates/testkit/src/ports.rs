@@ -1,8 +1,10 @@
 //! Free TCP ports on 127.0.0.1 that stay free while a server is down.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, IoContext, Result};
 
@@ -17,15 +19,28 @@ pub(crate) const TO_BUS: u16 = 10_000;
 /// More than enough: a pick fails only where something listens.
 const ATTEMPTS: usize = 100;
 
-/// A port on which nothing listens now. Another process may still take it first, so whoever
-/// binds it must be ready to pick again.
+/// What was picked in this process: a port is its server's also while that is stopped.
+static PICKED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// Whether a port is free and was never picked. It is from now on.
+fn take(port: u16) -> Result<bool> {
+    let mut picked = PICKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if picked.contains(&port) {
+        return Ok(false);
+    }
+    listen(port)?;
+    Ok(picked.insert(port))
+}
+
+/// A port on which nothing listens now, and that was not picked before. Another process may still
+/// take it first, so whoever binds it must be ready to pick again.
 ///
 /// # Errors
 /// [`Error::Io`] when no port of the range could be bound.
 pub(crate) fn pick() -> Result<u16> {
     for _ in 1..ATTEMPTS {
         let port = random_port();
-        if listen(port).is_ok() {
+        if take(port).unwrap_or(false) {
             return Ok(port);
         }
     }
@@ -43,10 +58,10 @@ pub(crate) fn pick_with_bus() -> Result<u16> {
         let port = pick()?;
         let bus = port.saturating_add(TO_BUS);
         if RANGE.contains(&bus) {
-            match listen(bus) {
-                Ok(_) => return Ok(port),
+            match take(bus) {
+                Ok(true) => return Ok(port),
                 Err(error) if tried > ATTEMPTS => return Err(error),
-                Err(_) => tried += 1,
+                Ok(false) | Err(_) => tried += 1,
             }
         }
     }

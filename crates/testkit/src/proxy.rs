@@ -8,7 +8,7 @@ mod link;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,6 +25,9 @@ use crate::wait::INTERVAL;
 
 /// How often another port is tried when another process was quicker.
 const PORT_ATTEMPTS: usize = 5;
+
+/// For longer than this a port that was just closed is not held by a process that is being started.
+const TAKEN_LIMIT: Duration = Duration::from_secs(1);
 
 /// A TCP proxy on this machine in front of one address.
 ///
@@ -113,6 +116,19 @@ impl Proxy {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when another process has taken the port.
     pub async fn accept(&self) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            match self.try_accept() {
+                // A process that another thread is just starting has the closed listener still open, until it runs.
+                Err(error) if ports::is_taken(&error) && begin.elapsed() < TAKEN_LIMIT => {
+                    sleep(INTERVAL).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn try_accept(&self) -> Result<()> {
         let mut acceptor = self.acceptor();
         if acceptor.is_none() {
             let listener = listen(self.address)?;

@@ -1,9 +1,11 @@
 //! Which server a binary is, as older ones know less.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, IoContext, Result};
 use crate::store_binary;
@@ -38,11 +40,22 @@ impl Release {
         Self::of(&store_binary::find()?)
     }
 
-    /// Asks a binary for its version.
+    /// Asks a binary for its version, once in this process.
     ///
     /// # Errors
     /// [`Error::Io`] when it does not run, [`Error::Release`] when it says something else.
     pub(crate) fn of(binary: &Path) -> Result<Self> {
+        static KNOWN: Mutex<BTreeMap<PathBuf, Release>> = Mutex::new(BTreeMap::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(release) = known.get(binary) {
+            return Ok(release.clone());
+        }
+        let release = Self::ask(binary)?;
+        known.insert(binary.to_owned(), release.clone());
+        Ok(release)
+    }
+
+    fn ask(binary: &Path) -> Result<Self> {
         let output = Command::new(binary)
             .arg("--version")
             .output()

@@ -25,6 +25,10 @@ use crate::wait::{INTERVAL, eventually};
 /// what they know every two seconds, and look at the replicas every ten.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// After which Sentinels have given up a failover that they were told to make, which they do after
+/// the failover-timeout of 3 seconds, and may be told again.
+const ORDER_LIMIT: Duration = Duration::from_secs(8);
+
 /// Real servers under the watch of real Sentinels.
 ///
 /// Every server is a [`Server`]: kill, freeze, start and look at it by
@@ -130,13 +134,20 @@ impl SentinelGroup {
     /// [`Error::Late`] when no replica can take over.
     pub async fn failover(&self) -> Result<usize> {
         let before = self.current_master_address().await?;
-        eventually("a Sentinel that begins a failover", LIMIT, async || {
-            let sentinel = self.answering_sentinels().next()?;
-            let command = ["SENTINEL", "FAILOVER", self.name()];
-            sentinel.command(&command).await.ok()
-        })
-        .await?;
-        self.other_master_than(before).await
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            eventually("a Sentinel that begins a failover", LIMIT, async || {
+                let sentinel = self.answering_sentinels().next()?;
+                let command = ["SENTINEL", "FAILOVER", self.name()];
+                sentinel.command(&command).await.ok()
+            })
+            .await?;
+            // Sentinels give up a failover that they do not see happen in its time, and do not try again.
+            match self.other_within(before, ORDER_LIMIT).await {
+                Err(Error::Late { .. }) if Instant::now() < deadline => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Waits until the Sentinels have replaced a primary, and returns the index of the new one.
@@ -144,7 +155,11 @@ impl SentinelGroup {
     /// # Errors
     /// [`Error::Late`] when it does not happen.
     pub async fn other_master_than(&self, before: SocketAddr) -> Result<usize> {
-        eventually("another primary that takes writes", LIMIT, async || {
+        self.other_within(before, LIMIT).await
+    }
+
+    async fn other_within(&self, before: SocketAddr, limit: Duration) -> Result<usize> {
+        eventually("another primary that takes writes", limit, async || {
             let address = self.agreed_master().await.filter(|now| *now != before)?;
             let index = (self.servers.iter()).position(|server| server.address() == address)?;
             view::is_master(&self.servers[index]).await.then_some(index)

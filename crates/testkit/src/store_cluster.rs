@@ -131,10 +131,12 @@ impl StoreCluster {
         let deadline = Instant::now() + LIMIT;
         loop {
             let command = ["CLUSTER", "FAILOVER"];
-            self.nodes[replica].command(&command).await?;
+            let ordered = self.nodes[replica].command(&command).await;
             match self.promoted_within(replica, FAILOVER_LIMIT).await {
+                Ok(()) => return Ok(()),
+                // One that took over, and that not all know yet, refuses to do it again.
                 Err(Error::Late { .. }) if Instant::now() < deadline => {}
-                outcome => return outcome,
+                Err(late) => return ordered.and(Err(late)),
             }
         }
     }

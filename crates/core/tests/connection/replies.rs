@@ -8,7 +8,8 @@ use node_red_cluster_testkit::Server;
 use serde_json::json;
 
 use crate::support::{
-    IMPATIENT, PATIENT, SOON, ask, block, command, connect, look, open, server_knows, text, until,
+    BRIEF, IMPATIENT, PATIENT, SOON, ask, block, command, connect, look, open, server_knows, text,
+    until,
 };
 
 /// Echoes its argument under a key.
@@ -49,7 +50,7 @@ async fn a_replica_is_named_and_waited_for_until_it_is_the_master() {
     let primary = server().await;
     let replica = Server::builder().replica_of(&primary).start().await;
     let replica = replica.expect("a replica");
-    let impatient = open(&block(replica.address()), IMPATIENT);
+    let impatient = open(&block(replica.address()), BRIEF);
     impatient.ready(SOON).await.expect("the replica");
     for request in writes() {
         let error = write(&impatient, &request).await.expect_err("a replica");
@@ -103,7 +104,7 @@ async fn a_server_that_stays_busy_is_not_ready() {
         .start()
         .await
         .expect("a server");
-    let connection = open(&block(server.address()), IMPATIENT);
+    let connection = open(&block(server.address()), BRIEF);
     connection.ready(SOON).await.expect("the store");
     let mut outside = server.connect().await.expect("a look from outside");
     let endless = outside.command(&["EVAL", "while true do end", "0"]);

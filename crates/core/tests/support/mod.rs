@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use node_red_cluster_core::config::{Config, parse};
 use node_red_cluster_core::connection::{Connection, Lane, Repeat, Request};
-use node_red_cluster_core::error::Result;
+use node_red_cluster_core::error::{Code, Result};
 use node_red_cluster_testkit::{Release, Server, Value, eventually};
 use serde_json::json;
 
@@ -26,6 +26,9 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 
 /// The limit of requests that are to fail for want of an answer.
 pub(crate) const IMPATIENT: Duration = Duration::from_millis(300);
+
+/// The limit of requests that are to be refused in words: longer than a busy machine lets an answer wait.
+pub(crate) const BRIEF: Duration = Duration::from_secs(2);
 
 /// The `valkey` block of an admin at this address, to be extended by a test.
 pub(crate) fn block(address: SocketAddr) -> serde_json::Value {
@@ -50,6 +53,15 @@ pub(crate) async fn connect(address: SocketAddr) -> Connection {
     let connection = open(&block(address), PATIENT);
     connection.ready(SOON).await.expect("the store");
     connection
+}
+
+/// Waits until the link says why it is refused: before, it says that it is still being tried.
+pub(crate) async fn until_refused(connection: &Connection, code: Code, words: &str) {
+    until(words, async || {
+        let ready = connection.ready(Duration::from_millis(50)).await;
+        ready.is_err_and(|error| error.code() == code && error.message().contains(words))
+    })
+    .await;
 }
 
 /// One command.

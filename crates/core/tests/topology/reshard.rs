@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cluster::{KEY, block, connected, owner};
 use crate::process::{Process, settings};
 use crate::support::ear::{Ear, Event, keys};
-use crate::support::{IMPATIENT, SOON, ask, look, open, text, until};
+use crate::support::{BRIEF, SOON, ask, look, open, text, until};
 
 const BOTH: &str = "return {redis.call('INCR', KEYS[1]), redis.call('INCR', KEYS[2])}";
 
@@ -82,8 +82,7 @@ async fn under_load_nothing_fails_and_nothing_is_lost_or_done_twice() {
 #[tokio::test]
 async fn half_way_reads_are_right_and_nothing_is_kept() {
     let cluster = small().await;
-    let connection = open(&block(&cluster), IMPATIENT);
-    connection.ready(SOON).await.expect("the owner");
+    let connection = connected(&block(&cluster)).await;
     let ear = Ear::on(&connection, &["{nodered}:"]);
     ear.until_last(Event::Established(1)).await;
     for key in ["{nodered}:one", "{nodered}:other"] {
@@ -110,7 +109,9 @@ async fn half_way_reads_are_right_and_nothing_is_kept() {
         .expect("a value");
     assert_eq!(made.text(), Some("there"));
     // Both keys of a script have to be at one place.
-    let error = both(&connection).await.expect_err("half moved");
+    let brief = open(&block(&cluster), BRIEF);
+    brief.ready(SOON).await.expect("the owner");
+    let error = both(&brief).await.expect_err("half moved");
     assert_eq!(error.code(), Code::StoreNotReady, "{error}");
     let established = |event: &&Event| matches!(event, Event::Established(_));
     assert_eq!(ear.events().iter().filter(established).count(), 1);

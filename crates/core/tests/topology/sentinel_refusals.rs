@@ -1,13 +1,11 @@
 //! Sentinels that cannot or will not help, and how that is said; logins and TLS of both kinds of servers.
 
-use std::time::Duration;
-
 use node_red_cluster_core::error::Code;
 use node_red_cluster_testkit::SentinelGroup;
 use serde_json::json;
 
 use crate::sentinel::block;
-use crate::support::{PATIENT, SOON, ask, look, open, server_knows, text};
+use crate::support::{PATIENT, SOON, ask, look, open, server_knows, text, until_refused};
 
 /// The rules of docs/operations.md.
 const DOCUMENTED: &str = "on >sentinel-secret resetchannels &+switch-master -@all +auth +hello +ping +subscribe \
@@ -24,16 +22,8 @@ async fn a_group_that_nobody_watches_is_waited_for_and_named() {
     let mut block = block(&group);
     block["name"] = json!("other");
     let connection = open(&block, PATIENT);
-    let error = connection
-        .ready(Duration::from_secs(2))
-        .await
-        .expect_err("no such group");
-    assert_eq!(error.code(), Code::StoreUnreachable, "{error}");
-    let message = error.message();
-    assert!(
-        message.contains("it watches no group other; check `name`"),
-        "{message}"
-    );
+    let refusal = "it watches no group other; check `name`";
+    until_refused(&connection, Code::StoreUnreachable, refusal).await;
 
     // An operator mends it at the sentinels.
     let master = group.current_master_address().await.expect("a master");
@@ -69,12 +59,7 @@ async fn a_replica_is_not_taken_for_the_master_that_a_stale_sentinel_names() {
     let mut block = block(&group);
     block["name"] = json!("wrong");
     let connection = open(&block, PATIENT);
-    let error = connection
-        .ready(Duration::from_millis(700))
-        .await
-        .expect_err("a replica");
-    assert!(error.message().contains("is a replica"), "{error}");
-    assert_eq!(error.code(), Code::StoreNotReady);
+    until_refused(&connection, Code::StoreNotReady, "is a replica").await;
 }
 
 #[tokio::test]

@@ -311,6 +311,11 @@ async fn hand_over(from: &Server, to: &Server) -> Result<()> {
         (role.elements().first()?.text()? == "slave").then_some(())
     })
     .await?;
+    eventually("the new master", SOON, async || {
+        let role = to.command(&["ROLE"]).await.ok()?;
+        (role.elements().first()?.text()? == "master").then_some(())
+    })
+    .await?;
     Ok(())
 }
 
