@@ -143,7 +143,7 @@ test('an admin restarts with its flows, and its next deploy wipes nothing (flow 
 test('a store that is emptied while the cluster runs is filled again, and no node restarts', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
   await cluster.deploy(flowsOf('refilled', 'a-password-of-flows'));
-  await untilRuns(cluster, 'refilled', 'a-password-of-flows');
+  await untilRuns(cluster, 'refilled', 'a-password-of-flows', cluster.instances);
   await assertStarts([cluster.admin, ...cluster.workers], {}, async () => {
     await store.command('FLUSHALL');
     await until(() => storedFlows(cluster), { message: 'the store is filled again', timeout: 30_000 });
@@ -160,7 +160,7 @@ test('a store that is emptied while the cluster runs is filled again, and no nod
 test('a store that is emptied while the admin is down is filled when it is back', async (t) => {
   const cluster = await startCluster(t, { store, workers: 1 });
   await cluster.deploy(flowsOf('refilled', 'a-password-of-flows'));
-  await untilRuns(cluster, 'refilled', 'a-password-of-flows');
+  await untilRuns(cluster, 'refilled', 'a-password-of-flows', cluster.instances);
   await cluster.admin.stop();
   await assertStarts(cluster.workers, {}, async () => {
     await store.command('FLUSHALL');

@@ -166,6 +166,7 @@ describe('a cluster with two workers', () => {
       },
     ];
     await deploy([
+      ...ACCESS,
       ...subflow,
       ...chainEndpoint('tab', 'first', [{ type: 'subflow:sub', env: [] }]),
       ...chainEndpoint('tab', 'second', [{ type: 'subflow:sub', env: [] }]),
@@ -175,6 +176,7 @@ describe('a cluster with two workers', () => {
     assert.equal(await cluster.store.json(cluster.key('context:flow:first-step-0:own')), 1);
     assert.deepEqual(await run(two, 'second'), [1, 20, 100]);
     await untilEqual(() => cluster.store.json(cluster.key('context:flow:tab:above')), 20, { message: 'it is stored', timeout: SOON });
+    await untilEqual(() => run(one, 'get', { scope: 'flow', key: 'above' }), 20, { message: 'the other one has heard of it', timeout: SOON });
     assert.deepEqual(await run(one, 'first'), [2, 30, 200]);
     const nodeKeys = (await cluster.store.keys(cluster.key('context:node:sub-function:*'))).map((key) => key.slice(cluster.prefix.length));
     assert.deepEqual(nodeKeys, ['context:node:sub-function:first-step-0:node', 'context:node:sub-function:second-step-0:node']);
@@ -338,7 +340,7 @@ describe('clean', () => {
     await cluster.deploy(flowsOf(['comes']));
     await untilNewest(cluster.instances);
     await untilStored('comes', 2);
-    second.pause();
+    await second.pause();
     await cluster.deploy(flowsOf([]));
     await untilNewest([cluster.admin, first]);
     await untilStored('comes', 0);
@@ -358,7 +360,7 @@ describe('clean', () => {
     // Everybody takes 1.5 s to close the slow node; then Node-RED tells the context what is left.
     const deploying = cluster.deploy(flowsOf([], { slow: 'two' }), { type: 'nodes' });
     await until(async () => ((await second.probes()).closes.slow ?? 0) > closesBefore, { message: 'the second worker closes the slow node' });
-    second.pause();
+    await second.pause();
     await deploying;
     await untilNewest([cluster.admin, first]);
     await cluster.deploy(flowsOf(['added'], { slow: 'two' }), { type: 'nodes' });

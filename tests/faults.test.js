@@ -24,7 +24,7 @@ beforeEach(async () => {
   await cluster.store.recover();
   versions += 1;
   await cluster.deploy(flowsOf(`base ${versions}`, `password ${versions}`));
-  await untilRuns(`base ${versions}`);
+  await untilRuns(`base ${versions}`, everyone());
 });
 
 const everyone = () => [cluster.admin, ...cluster.workers];
@@ -127,7 +127,7 @@ test('a store that is restarted empty is filled again, and nothing stops', async
 test('a worker that is paused across three deploys applies the newest, once', async () => {
   const [paused, other] = cluster.workers;
   const startsBefore = await startsOf(paused);
-  paused.pause();
+  await paused.pause();
   for (const version of ['first missed', 'second missed', 'third']) {
     await cluster.deploy(flowsOf(version), { type: 'nodes' });
     await untilRuns(version, [other]);
@@ -188,12 +188,14 @@ test('a truncated value in the store: a booting worker takes the flows from the 
 
 test('a truncated value in the store and its history: a booting worker keeps the last good flows and reports it', async () => {
   const [booting, running] = cluster.workers;
+  await cluster.untilKept(booting);
   await booting.stop();
   await cluster.deploy(flowsOf('newer'));
   await untilRuns('newer', [running]);
   await truncateFlows();
   await cluster.store.command('DEL', cluster.key('history:content'));
   booting.start();
+  await booting.waitUntilReady();
   await untilRuns(`base ${versions}`, [booting]);
   await until(async () => (await cluster.presenceOf(booting))?.revision.error, {
     message: 'the worker reports the error',
@@ -216,6 +218,7 @@ test('a truncated value in the store: a new worker without flows waits for good 
   await fresh.waitForLog(/NRC_[A-Z_]+/);
   assert.ok(fresh.isRunning());
   await deployOnceItWorks('repaired');
+  await fresh.waitUntilReady();
   await untilRuns('repaired', [...everyone(), fresh]);
   await fresh.stop();
 });

@@ -228,12 +228,13 @@ test('flows that Node-RED refuses change nothing anywhere', async () => {
 });
 
 test('one changed node of 5,000 fails no request on an endpoint that did not change', async () => {
-  const flows = [...(await deployBase()), tab('big'), ...manyNodes('big', 5_000)];
+  const small = change(await deployBase(), 'version-function', answerWith(`big ${versions}`));
+  const flows = [...small, tab('big'), ...manyNodes('big', 5_000)];
   await cluster.deploy(flows, { type: 'full' });
-  await cluster.untilAnswers('version', `base ${versions}`, { timeout: 30_000 });
+  await cluster.untilAnswers('version', `big ${versions}`, { timeout: 30_000, on: [cluster.admin, ...cluster.workers] });
   const size = async () => (await cluster.store.command('STRLEN', cluster.key('flows'))) > 1_000_000;
   assert.ok(await size(), 'the store holds the big flows');
-  await cluster.untilProbes(({ live }) => 'b2' in live, { message: 'the big flows run' });
+  await cluster.untilProbes(({ live }) => 'b2' in live, { message: 'the big flows run', on: [cluster.admin, ...cluster.workers] });
 
   const changed = change(flows, 'version-function', answerWith('one of 5,000'));
   const { requests, failures } = await requestsDuring(

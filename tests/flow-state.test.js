@@ -17,10 +17,14 @@ before(async () => {
     adminOptions: { settings: { runtimeState: { enabled: true, ui: true } } },
   });
 });
+let starts = 0;
+let started = '';
 beforeEach(async () => {
   await cluster.admin.api.setState('start');
-  await cluster.deploy(flowsOf('started'));
-  await cluster.untilProbes(({ live }) => live.watched?.value === 'started', { message: 'it runs' });
+  // Another value each time, which the flows before do not have.
+  started = `started ${(starts += 1)}`;
+  await cluster.deploy(flowsOf(started));
+  await cluster.untilProbes(({ live }) => live.watched?.value === started, { message: 'it runs', on: [cluster.admin, ...cluster.workers] });
 });
 
 /** @param {string} value */
@@ -46,7 +50,7 @@ test('stopping and starting the flows in the editor stops and starts every worke
   assert.equal((await cluster.revision()).state, 'stop');
   assert.equal(JSON.parse(subscription.messages[0].text).state, 'stop');
   await cluster.admin.api.setState('start');
-  await cluster.untilProbes(({ live }) => live.watched?.value === 'started', { message: 'it runs again' });
+  await cluster.untilProbes(({ live }) => live.watched?.value === started, { message: 'it runs again' });
   subscription.close();
 });
 
@@ -75,7 +79,7 @@ test('a worker that boots while the flows are stopped starts none, until they ar
   await untilStopped(late);
   assert.deepEqual((await late.probes()).starts, {});
   await cluster.admin.api.setState('start');
-  await cluster.untilProbes(({ live }) => live.watched?.value === 'started', {
+  await cluster.untilProbes(({ live }) => live.watched?.value === started, {
     message: 'the late worker runs too',
     on: [...cluster.workers, late],
   });

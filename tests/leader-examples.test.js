@@ -9,7 +9,7 @@ const path = require('node:path');
 const { before, test } = require('node:test');
 const { startCluster } = require('./support/cluster');
 const { ROOT } = require('./support/directories');
-const { change } = require('./support/flows');
+const { change, endpoint } = require('./support/flows');
 const { request } = require('./support/http');
 const { fileScope } = require('./support/scope');
 const { startStore } = require('./support/store');
@@ -229,7 +229,8 @@ test('refuse a stale leader: the resource takes no token lower than one before',
   await until(async () => (await held()).token === 25, { message: 'the highest token is kept' });
   assert.deepEqual(await held(), { value: 'of 25', token: 25 });
 
-  await cluster.deploy(ticking(here, '0.1'));
+  await cluster.deploy([...ticking(here, '0.1'), ...endpoint(tab.id, 'ticking', 'yes')]);
+  await cluster.untilAnswers('ticking', 'yes');
   const { token } = await until(async () => {
     const now = await held();
     return now.token > 25 && now;

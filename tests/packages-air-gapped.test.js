@@ -143,8 +143,9 @@ test('a worker that takes packages from the store says what to set on an admin t
   const [worker] = other.workers;
   other.registry.publish(nodePackage({ name: 'coin-nodes', version: '1.0.0', types: ['coin'] }));
   await other.deploy([tab('tab'), ...endpoint('tab', 'version', 'without')]);
+  const number = await other.packagesRevision() + 1;
   await other.install('coin-nodes');
-  await other.untilPackages({ state: 'failed', wanted: await other.packagesRevision() });
+  await other.untilPackages({ state: 'failed', wanted: number });
   const { error } = await other.packagesOf(worker);
   assert.equal(error.code, 'NRC_PACKAGES_FAILED');
   const words = /this worker takes packages from the store \(packageSource: 'store'\) and the admin puts none there; set packageSource to 'store' on the admin too/;

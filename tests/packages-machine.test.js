@@ -61,9 +61,10 @@ async function startGoodWorker(options) {
  */
 async function assertLacks(worker, type, { code, says, runs = 'good' }) {
   const disk = packagesOnDisk(worker);
+  const number = await cluster.packagesRevision() + 1;
   await cluster.install(`${type}-nodes`);
   await cluster.deploy(flowsOf(type));
-  await cluster.untilPackages({ state: 'failed', wanted: await cluster.packagesRevision() }, { on: [worker] });
+  await cluster.untilPackages({ state: 'failed', wanted: number }, { on: [worker] });
   const { error } = await cluster.packagesOf(worker);
   assert.match(error.code, code, error.message);
   for (const words of says) {

@@ -278,7 +278,7 @@ test('packages that nobody signed are not installed, and the admin puts its own 
     const earlier = await packages.packagesRevision();
     const logged = worker.log().length;
     // Or it puts its own there again before the worker has looked.
-    packages.admin.pause();
+    await packages.admin.pause();
     await store.command('HSET', packages.key('packages-content'), 'id', 'forged', 'list', forged[0], 'lock', forged[1]);
     await store.command('HSET', packages.key('packages-revision'), ...fields);
     await store.command('PUBLISH', packages.key('packages:updated'), '{"packages":9}');

@@ -97,6 +97,7 @@ for (const source of ['', SHARED_CONTEXT]) {
     const [worker] = cluster.workers;
     await cluster.deploy(flowsOf('on disk', 'a-password-of-flows'));
     await untilRuns(cluster, 'on disk', [worker]);
+    await cluster.untilKept(worker);
     await worker.stop();
     await cluster.deploy(flowsOf('newer'), { type: 'nodes' });
     await store.stop();
@@ -120,6 +121,7 @@ test('a worker that runs from its disk restarts no node when the store has nothi
   await cluster.deploy(flowsOf('on disk', 'a-password-of-flows'));
   await untilRuns(cluster, 'on disk', [worker]);
   const number = await cluster.revisionNumber();
+  await cluster.untilKept(worker);
   await worker.stop();
   await store.stop();
   worker.start();

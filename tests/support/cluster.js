@@ -3,6 +3,8 @@
 /** A cluster of real Node-RED processes on a real store. */
 
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const { join } = require('node:path');
 const { withLogin } = require('./addresses');
 const { startInstance } = require('./instance');
 const secrets = require('./secrets');
@@ -162,6 +164,17 @@ async function startCluster(scope, options = {}) {
         { message, timeout },
       ).catch((error) => {
         throw withLogs(error, on);
+      });
+    },
+    /**
+     * Waits until an instance has the newest revision on its disk, which it writes once the revision runs.
+     * @param {Instance} instance
+     */
+    async untilKept(instance) {
+      const number = await cluster.revisionNumber();
+      const file = join(instance.userDir, '.node-red-cluster', 'last-good-revision');
+      await until(() => JSON.parse(fs.readFileSync(file, 'utf8').split('\n')[0]).head.revision.number === number, {
+        message: `${instance.name} keeps revision ${number}`,
       });
     },
     /** @returns {Promise<Record<string, any>>} presence records by instance id */

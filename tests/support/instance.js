@@ -8,6 +8,7 @@ const { withLogin } = require('./addresses');
 const { createApi } = require('./api');
 const { ROOT, removeDirectory, temporaryDirectory } = require('./directories');
 const { request } = require('./http');
+const { untilFlowsStarted } = require('./leader-records');
 const { freePort } = require('./ports');
 const { startProcess } = require('./processes');
 const secrets = require('./secrets');
@@ -76,7 +77,20 @@ async function startInstance(options) {
 async function startReadyInstance(options) {
   const instance = await startInstance(options);
   await instance.waitUntilReady();
+  // Without our storage Node-RED answers before it has loaded its flows, and what is deployed until then is overwritten.
+  if (options.role === 'plain') await untilFlowsStarted(instance);
   return instance;
+}
+
+/**
+ * SIGSTOP reaches one thread first, and the others when that one is next scheduled.
+ *
+ * @param {number} pid
+ */
+function isStopped(pid) {
+  const threads = fs.readdirSync(`/proc/${pid}/task`);
+  // The state stands behind the name, which is in parentheses and may hold anything.
+  return threads.every((thread) => /\) T [^)]*$/.test(fs.readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
 }
 
 /** @param {InstanceOptions} options */
@@ -180,8 +194,11 @@ function describeInstance(options, port) {
      * @param {NodeJS.Signals} signal
      */
     signal: (signal) => current().signal(signal),
-    /** The process hangs: its connections stay open, it does nothing. */
-    pause: () => current().signal('SIGSTOP'),
+    /** The process hangs: its connections stay open, it does nothing. Returns once no thread of it runs any more. */
+    async pause() {
+      current().signal('SIGSTOP');
+      await until(() => isStopped(current().pid), { message: `${name} is stopped`, interval: 1 });
+    },
     resume: () => current().signal('SIGCONT'),
     /** @returns {Promise<import('./processes').Exit>} SIGKILL, and waits */
     kill: () => current().kill(),

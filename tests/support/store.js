@@ -170,7 +170,7 @@ async function startStore({ open = false, password: given, users = [], config = 
      */
     async loggedIn() {
       const list = String(await (await openClient()).command('CLIENT', 'LIST'));
-      const clients = list.trim().split('\n').filter((line) => !/ cmd=(client\|list|client) /.test(line) && !/ addr=\S*:0 /.test(line));
+      const clients = list.trim().split('\n').filter((line) => !/ cmd=(client\|list|client|NULL) /.test(line) && !/ addr=\S*:0 /.test(line));
       return [...new Set(clients.map((line) => / user=(\S+)/.exec(line)?.[1] ?? ''))].sort();
     },
     /** Starts the server again on the same port, with the data it had. */
