@@ -149,8 +149,10 @@ for (const { file, command } of STORES) {
       },
     });
     t.after(() => child.kill().then(() => undefined));
-    await until(() => fs.existsSync(socket), { message: `the store starts; its log was:\n${log}` });
-    const stranger = await resp.connect({ path: socket });
+    // The socket's file is there a moment before the server listens on it.
+    const stranger = await until(() => resp.connect({ path: socket }), { message: 'the store starts' }).catch((error) => {
+      throw new Error(`${error.message}; its log was:\n${log}`);
+    });
     t.after(() => stranger.close());
     await assert.rejects(stranger.command('PING'), /NOAUTH/);
     const friend = await resp.connect({ path: socket, password });

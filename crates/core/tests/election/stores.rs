@@ -4,17 +4,26 @@ use std::time::{Duration, Instant};
 
 use node_red_cluster_core::election::{Belief, Role};
 use node_red_cluster_testkit::{Clocks, Direction, Proxy, Server, Shift, Value};
+use serde_json::json;
 
-use super::instance::{Instance, LOCK, TTL, leaders, throughout};
+use super::instance::{Instance, LOCK, TTL, leaders, lock, throughout};
 use crate::support::{look, text, until};
 
 const RECORD: &str = "nodered:leader:election";
 
+/// Longer than a busy machine takes to start a server again, and links to find it.
+const LONG: Duration = TTL.saturating_mul(5);
+
 /// A leader and a follower that knows it.
 async fn pair(server: &Server) -> (Instance, Instance) {
-    let leader = Instance::start(server.address());
+    pair_with(server, TTL).await
+}
+
+async fn pair_with(server: &Server, ttl: Duration) -> (Instance, Instance) {
+    let start = || Instance::with(server.address(), &json!({}), &lock(LOCK, ttl));
+    let leader = start();
     leader.must_lead().await;
-    let follower = Instance::start(server.address());
+    let follower = start();
     follower.must_follow().await;
     (leader, follower)
 }
@@ -70,7 +79,7 @@ async fn a_store_that_restarts_with_its_data_keeps_the_leader() {
         .start()
         .await
         .expect("a server");
-    let (leader, follower) = pair(&server).await;
+    let (leader, follower) = pair_with(&server, LONG).await;
     let token = leader.token();
     leader.must_renew(1).await;
     server.kill().await.expect("it ends");
@@ -91,7 +100,7 @@ async fn a_store_that_restarts_with_its_data_keeps_the_leader() {
 #[tokio::test]
 async fn a_store_that_restarts_without_its_data_keeps_the_leader_and_is_told_again() {
     let mut server = Server::start_default().await.expect("a server");
-    let (leader, follower) = pair(&server).await;
+    let (leader, follower) = pair_with(&server, LONG).await;
     let token = leader.token();
     leader.must_renew(1).await;
     server.kill().await.expect("it ends");
