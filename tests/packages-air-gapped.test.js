@@ -143,9 +143,10 @@ test('a worker that takes packages from the store says what to set on an admin t
   const [worker] = other.workers;
   other.registry.publish(nodePackage({ name: 'coin-nodes', version: '1.0.0', types: ['coin'] }));
   await other.deploy([tab('tab'), ...endpoint('tab', 'version', 'without')]);
-  const number = await other.packagesRevision() + 1;
+  // The first one lists nothing yet.
+  const first = await until(() => other.packagesRevision(), { message: 'the packages of the admin are published' });
   await other.install('coin-nodes');
-  await other.untilPackages({ state: 'failed', wanted: number });
+  await other.untilPackages({ state: 'failed', wanted: first + 1 });
   const { error } = await other.packagesOf(worker);
   assert.equal(error.code, 'NRC_PACKAGES_FAILED');
   const words = /this worker takes packages from the store \(packageSource: 'store'\) and the admin puts none there; set packageSource to 'store' on the admin too/;
