@@ -368,7 +368,6 @@ impl Cluster {
     pub async fn close(&self) {
         self.inner.flows.close();
         self.inner.packages.close();
-        self.inner.flows.flush().await;
         self.inner.settings.flush().await;
         self.inner.sessions.flush().await;
         let heartbeat = lock(&self.inner.heartbeat).take();
@@ -376,6 +375,8 @@ impl Cluster {
             heartbeat.stop().await;
         }
         self.inner.connection.close();
+        // Last, as a disk that hangs is no reason to leave anything behind in the store.
+        self.inner.flows.flush().await;
     }
 
     /// Whoever could have missed something looks for itself: on a message, on a new subscription, on a

@@ -1,5 +1,6 @@
 //! An instance is brought to the newest revision, however it hears of it.
 
+use futures_util::FutureExt as _;
 use node_red_cluster_core::config::Role;
 use node_red_cluster_core::flows::revision::{DeployType, RunState};
 use node_red_cluster_core::flows::{Done, Job};
@@ -238,4 +239,27 @@ async fn a_wait_for_work_that_was_given_up_takes_no_work_with_it() {
     if worker.running() != Some(30) {
         assert_eq!(worker.follow().await.number, 30);
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn whoever_ends_waits_for_the_revision_that_is_being_kept() {
+    let server = access::server().await;
+    let admin = Instance::admin(&server).await;
+    let worker = Instance::worker(&server).await;
+    // What is written to a pipe waits for a reader.
+    let pipe = worker.disk.path().join("last-good-revision.new");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    let deployed = admin.deploy(&named("a"), DeployType::Full).await;
+    let hash = Some(deployed.expect("saved").hash);
+    let (_, (waits, kept)) = tokio::join!(worker.follow(), async {
+        until("it runs", async || worker.flows.running_hash() == hash).await;
+        let waits = worker.flows.flush().now_or_never().is_none();
+        let read = tokio::task::spawn_blocking(move || std::fs::read(pipe));
+        worker.flows.flush().await;
+        (waits, read.await.expect("a reader").expect("what was kept"))
+    });
+    assert!(waits);
+    assert!(!kept.is_empty());
 }
