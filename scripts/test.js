@@ -31,6 +31,7 @@ const RUN_ONCE = [
   'context-values.test.js',
   'deployment-settings.test.js',
   'deployment-yaml.test.js',
+  'failures.test.js',
   'features.test.js',
   'leader-admin.test.js',
   'leader-configuration.test.js',
